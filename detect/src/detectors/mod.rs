@@ -1,0 +1,37 @@
+//! The detectors: one language or idea a module.
+
+mod cmdexe;
+mod sqli;
+mod traversal;
+mod xss;
+
+use crate::budget::Steps;
+use crate::engine::Inspection;
+use crate::features::Features;
+use crate::request::{Request, Response};
+use crate::value::{Finding, Value};
+
+/// A detector that reads one decoded value at a time.
+#[derive(Debug)]
+pub(crate) struct Detector {
+    /// The module, for tests and benches.
+    #[allow(dead_code)]
+    pub(crate) name: &'static str,
+    /// Words that [`Detector::possible`] may ask for; found in any case, anywhere, for all detectors in one pass.
+    pub(crate) words: &'static [&'static str],
+    /// Whether a value with these features, and with one of `words` in it or not, can possibly fire. A false "no" is
+    /// a bypass: a property test holds this against `inspect`.
+    pub(crate) possible: fn(Features, bool) -> bool,
+    /// Reads the value with the detector's lexer.
+    pub(crate) inspect: fn(&Value<'_>, &mut Steps) -> Option<Finding>,
+}
+
+/// All value detectors, at most 64: their position is their bit in [`Features`].
+pub(crate) const DETECTORS: &[Detector] =
+    &[sqli::DETECTOR, xss::DETECTOR, cmdexe::DETECTOR, traversal::DETECTOR];
+
+/// Looks at the request as a whole: header hygiene, tools, protocol.
+pub(crate) fn inspect_request(_request: &Request<'_>, _inspection: &mut Inspection<'_>) {}
+
+/// Looks at a response.
+pub(crate) fn inspect_response(_response: &Response<'_>, _inspection: &mut Inspection<'_>) {}

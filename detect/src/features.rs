@@ -1,0 +1,137 @@
+//! The one cheap pass over a value that decides which detectors can possibly fire on it.
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
+
+use crate::detectors::Detector;
+
+/// What one pass over a value saw: which classes of bytes, and of which detectors a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Features {
+    bytes: u32,
+    words: u64,
+}
+
+macro_rules! classes {
+    ($($bit:literal $name:ident $doc:literal $bytes:pat),* $(,)?) => {
+        impl Features {
+            $(#[doc = $doc] pub(crate) const $name: u32 = 1 << $bit;)*
+        }
+
+        const fn class(byte: u8) -> u32 {
+            let mut bits = 0;
+            $(if matches!(byte, $bytes) { bits |= 1 << $bit; })*
+            bits
+        }
+    };
+}
+
+classes! {
+    0 ALPHA "A letter." b'a'..=b'z' | b'A'..=b'Z',
+    1 DIGIT "A digit." b'0'..=b'9',
+    2 SPACE "White space." b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c,
+    3 LINE "A line end." b'\n' | b'\r',
+    4 NUL "A NUL." 0,
+    5 CONTROL "Another control byte." 1..=8 | 0x0e..=0x1f | 0x7f,
+    6 HIGH "A byte outside ASCII." 0x80..=0xff,
+    7 QUOTE "A single or double quote, or a back-tick." b'\'' | b'"' | b'`',
+    8 LT "`<`." b'<',
+    9 GT "`>`." b'>',
+    10 AMP "`&`." b'&',
+    11 PIPE "`|`." b'|',
+    12 SEMI "`;`." b';',
+    13 DOLLAR "`$`." b'$',
+    14 PAREN "`(` or `)`." b'(' | b')',
+    15 BRACKET "`[` or `]`." b'[' | b']',
+    16 BRACE "`{` or `}`." b'{' | b'}',
+    17 SLASH "`/`." b'/',
+    18 BACKSLASH "`\\`." b'\\',
+    19 DOT "`.`." b'.',
+    20 COLON "`:`." b':',
+    21 EQUALS "`=`." b'=',
+    22 HYPHEN "`-`." b'-',
+    23 HASH "`#`." b'#',
+    24 STAR "`*`." b'*',
+    25 PERCENT "`%`." b'%',
+    26 AT "`@`." b'@',
+    27 BANG "`!` or `?`." b'!' | b'?',
+    28 PLUS "`+`." b'+',
+    29 COMMA "`,`." b',',
+    30 CARET "`^` or `~`." b'^' | b'~',
+    31 UNDERSCORE "`_`." b'_',
+}
+
+const CLASSES: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = class(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+impl Features {
+    /// Whether a byte of one of `classes` was seen.
+    pub(crate) fn any(self, classes: u32) -> bool {
+        self.bytes & classes != 0
+    }
+
+    /// Whether a byte of each of `classes` was seen.
+    pub(crate) fn all(self, classes: u32) -> bool {
+        self.bytes & classes == classes
+    }
+
+    /// Whether a word of the detector at `index` of the table was seen.
+    pub(crate) fn word(self, index: usize) -> bool {
+        self.words & (1 << index) != 0
+    }
+}
+
+/// The words of all detectors, found in one pass.
+#[derive(Debug)]
+pub(crate) struct Words {
+    automaton: Option<AhoCorasick>,
+    owners: Vec<u64>,
+}
+
+impl Words {
+    /// Builds the automaton for the words of `detectors`; done once an engine.
+    pub(crate) fn new(detectors: &[Detector]) -> Self {
+        let mut words: Vec<String> = Vec::new();
+        let mut owners: Vec<u64> = Vec::new();
+        for (index, detector) in detectors.iter().enumerate() {
+            for word in detector.words {
+                let word = word.to_ascii_lowercase();
+                match words.iter().position(|known| *known == word) {
+                    Some(known) => owners[known] |= 1 << index,
+                    None => {
+                        words.push(word);
+                        owners.push(1 << index);
+                    }
+                }
+            }
+        }
+        let automaton = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&words)
+            .ok();
+        Self { automaton, owners }
+    }
+
+    /// Looks at every byte of `bytes` once.
+    pub(crate) fn features(&self, bytes: &[u8]) -> Features {
+        let seen = bytes.iter().fold(0, |seen, &byte| seen | CLASSES[usize::from(byte)]);
+        let mut words = 0;
+        match &self.automaton {
+            Some(automaton) => {
+                for found in automaton.find_overlapping_iter(bytes) {
+                    words |= self.owners.get(found.pattern().as_usize()).copied().unwrap_or(u64::MAX);
+                }
+            }
+            // Without the automaton nothing may be ruled out.
+            None => words = u64::MAX,
+        }
+        Features { bytes: seen, words }
+    }
+}

@@ -1,0 +1,108 @@
+//! A cursor over bytes, and byte tests, for every lexer of the engine.
+
+/// A position in a byte string that can only move forward within it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Starts at the beginning of `bytes`.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The offset from the start.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Moves to `at`, or to the end where that is nearer.
+    pub(crate) fn seek(&mut self, at: usize) {
+        self.at = at.min(self.bytes.len());
+    }
+
+    /// What is left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// What lies between `from` and here.
+    pub(crate) fn since(&self, from: usize) -> &'a [u8] {
+        self.bytes.get(from..self.at).unwrap_or_default()
+    }
+
+    /// The byte here.
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// The byte `n` further on.
+    pub(crate) fn peek_at(&self, n: usize) -> Option<u8> {
+        self.bytes.get(self.at.checked_add(n)?).copied()
+    }
+
+    /// The byte before this one.
+    pub(crate) fn before(&self) -> Option<u8> {
+        self.bytes.get(self.at.checked_sub(1)?).copied()
+    }
+
+    /// Takes one byte.
+    pub(crate) fn bump(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// Takes `n` bytes, or what is left.
+    pub(crate) fn skip(&mut self, n: usize) {
+        self.at = self.at.saturating_add(n).min(self.bytes.len());
+    }
+
+    /// Takes the bytes of `word` if they stand here.
+    pub(crate) fn eat(&mut self, word: &[u8]) -> bool {
+        let here = self.rest().starts_with(word);
+        if here {
+            self.at += word.len();
+        }
+        here
+    }
+
+    /// Takes the bytes of `word` if they stand here in any case.
+    pub(crate) fn eat_ignore_case(&mut self, word: &[u8]) -> bool {
+        let here = starts_with_ignore_case(self.rest(), word);
+        if here {
+            self.at += word.len();
+        }
+        here
+    }
+
+    /// Takes bytes as long as `test` holds, and returns them.
+    pub(crate) fn take_while(&mut self, test: impl Fn(u8) -> bool) -> &'a [u8] {
+        let rest = self.rest();
+        let n = rest.iter().position(|&byte| !test(byte)).unwrap_or(rest.len());
+        self.at += n;
+        rest.get(..n).unwrap_or_default()
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+}
+
+/// Whether `bytes` starts with `word` in any case.
+pub(crate) fn starts_with_ignore_case(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
+}
+
+/// The value of a hexadecimal digit.
+pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}

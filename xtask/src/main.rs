@@ -1,0 +1,13 @@
+//! The task runner: `cargo xtask TASK`.
+
+mod corpus;
+
+use anyhow::{Result, bail};
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        Some("corpus") => corpus::run(args),
+        other => bail!("unknown task {other:?}; tasks: corpus"),
+    }
+}
