@@ -103,7 +103,7 @@ impl Layers {
             Effect::Active | Effect::Experimental => {}
             Effect::Accepted(reason) => self.warnings.push(Warning::NoEffect { option, origin, reason }),
             Effect::Deprecated(instead) => {
-                self.warnings.push(Warning::Deprecated { option, origin, instead })
+                self.warnings.push(Warning::Deprecated { option, origin, instead });
             }
         }
     }
@@ -199,7 +199,7 @@ impl Layers {
                 _ if flag.name == "config" || is_command(&flag.name) => {}
                 Some(value) => self.assign(&flag.name, value, &Origin::CommandLine),
                 None if spec(Settings::SPECS, &flag.name).is_none() => {
-                    self.assign(&flag.name, "", &Origin::CommandLine)
+                    self.assign(&flag.name, "", &Origin::CommandLine);
                 }
                 None => self.problem(&flag.name, &Origin::CommandLine, "needs a value".to_owned()),
             }
@@ -221,7 +221,7 @@ impl Layers {
                 Ok(Ok(text)) => self.assign(name, text.trim(), &Origin::File { path, line: 1 }),
                 Ok(Err(_)) => self.problem(option, &origin, format!("{} is not UTF-8", path.display())),
                 Err(error) => {
-                    self.problem(option, &origin, format!("cannot read {}: {error}", path.display()))
+                    self.problem(option, &origin, format!("cannot read {}: {error}", path.display()));
                 }
             }
         }

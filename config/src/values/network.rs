@@ -154,7 +154,7 @@ impl OptionValue for Networks {
                 "all" => return Ok(Self::All),
                 "none" => {}
                 "private" => {
-                    networks.extend(PRIVATE.iter().filter_map(|network| network.parse::<IpNet>().ok()))
+                    networks.extend(PRIVATE.iter().filter_map(|network| network.parse::<IpNet>().ok()));
                 }
                 cidr => {
                     let network = cidr.parse::<IpNet>().or_else(|_| cidr.parse::<IpAddr>().map(IpNet::from));
