@@ -1,4 +1,5 @@
 //! The four layers together: who wins, what is reported, what is never shown.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
 use std::collections::HashMap;
 use std::io;
