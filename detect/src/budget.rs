@@ -17,8 +17,12 @@ pub struct Budgets {
     pub fields: usize,
     /// Bytes of one value given to the detectors.
     pub value_bytes: usize,
-    /// Nesting depth of JSON, XML, GraphQL, multipart and values that hold documents again.
+    /// Nesting depth within one JSON, XML or GraphQL document.
     pub depth: usize,
+    /// Documents within documents: JSON in a JSON string, JSON in a multipart part, a token in a header.
+    pub nesting: usize,
+    /// Bytes up to which a text file in a multipart body is read.
+    pub file_bytes: usize,
     /// Distinct decoded forms of one value.
     pub forms: usize,
     /// Decoded bytes produced over the whole request.
@@ -37,9 +41,11 @@ impl Default for Budgets {
             body_bytes: 512 * 1024,
             inflated_bytes: 1024 * 1024,
             inflate_ratio: 64,
-            fields: 2_000,
+            fields: 10_000,
             value_bytes: 128 * 1024,
-            depth: 16,
+            depth: 64,
+            nesting: 4,
+            file_bytes: 64 * 1024,
             forms: 12,
             decoded_bytes: 2 * 1024 * 1024,
             steps: 2_000_000,

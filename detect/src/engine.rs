@@ -18,6 +18,16 @@ pub struct Engine {
     budgets: Budgets,
     words: Words,
     detectors: &'static [Detector],
+    depth: Depth,
+}
+
+/// Which detectors read a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// Those that the value's features make possible.
+    Possible,
+    /// All, so that a test can hold the two against each other.
+    Everything,
 }
 
 impl Default for Engine {
@@ -29,7 +39,22 @@ impl Default for Engine {
 impl Engine {
     /// Makes an engine that works within `budgets`.
     pub fn new(budgets: Budgets) -> Self {
-        Self { budgets, words: Words::new(DETECTORS), detectors: DETECTORS }
+        Self { budgets, words: Words::new(DETECTORS), detectors: DETECTORS, depth: Depth::Possible }
+    }
+
+    /// Makes an engine that asks every detector about every value: slow, and equal in its findings.
+    #[doc(hidden)]
+    pub fn exhaustive(budgets: Budgets) -> Self {
+        Self { depth: Depth::Everything, ..Self::new(budgets) }
+    }
+
+    /// Lists every form of every value of `request` that the detectors are shown.
+    #[doc(hidden)]
+    pub fn trace(&self, request: &Request<'_>) -> Vec<Form> {
+        let mut inspection = Inspection::new(self);
+        inspection.trace = Some(Vec::new());
+        input::walk(request, &mut inspection);
+        inspection.trace.unwrap_or_default()
     }
 
     /// Reports what `request` carries.
@@ -48,6 +73,27 @@ impl Engine {
     }
 }
 
+/// One form of one value, as the detectors were shown it.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Where the value stood.
+    pub location: Location,
+    /// Which part of that place it was.
+    pub part: &'static str,
+    /// The parameter's, header's or key's name.
+    pub name: Vec<u8>,
+    /// The form.
+    pub bytes: Vec<u8>,
+}
+
+impl Form {
+    fn new(field: &Field<'_>, bytes: &[u8]) -> Self {
+        let part = field.part.as_str();
+        Self { location: field.location, part, name: field.name.to_vec(), bytes: bytes.to_vec() }
+    }
+}
+
 /// One request under inspection: what is left of its budgets, and what was found.
 #[derive(Debug)]
 pub(crate) struct Inspection<'e> {
@@ -55,8 +101,10 @@ pub(crate) struct Inspection<'e> {
     pub(crate) steps: Steps,
     fields: usize,
     decoded_bytes: usize,
+    nesting: usize,
     limited: bool,
     signals: Signals,
+    trace: Option<Vec<Form>>,
 }
 
 impl<'e> Inspection<'e> {
@@ -66,8 +114,10 @@ impl<'e> Inspection<'e> {
             steps: Steps::new(engine.budgets.steps),
             fields: 0,
             decoded_bytes: 0,
+            nesting: 0,
             limited: false,
             signals: Signals::default(),
+            trace: None,
         }
     }
 
@@ -91,8 +141,42 @@ impl<'e> Inspection<'e> {
         within
     }
 
+    /// Goes into a document within a document; false, and noted, where that is too deep.
+    pub(crate) fn enter(&mut self) -> bool {
+        if self.nesting >= self.engine.budgets.nesting {
+            self.limited = true;
+            return false;
+        }
+        self.nesting += 1;
+        true
+    }
+
+    /// Comes back from a document that [`Self::enter`] went into.
+    pub(crate) fn leave(&mut self) {
+        self.nesting = self.nesting.saturating_sub(1);
+    }
+
+    /// Reads a field whose value fits its header's own grammar: only words can mean anything in it.
+    pub(crate) fn structured(&mut self, field: &Field<'_>) {
+        let words = match self.engine.depth {
+            Depth::Possible => self.engine.words.features(field.raw).words(),
+            Depth::Everything => u64::MAX,
+        };
+        if words != 0 {
+            self.read(field, !words);
+        }
+    }
+
     /// Reads one field in all its decoded forms.
     pub(crate) fn field(&mut self, field: &Field<'_>) {
+        self.read(field, 0);
+    }
+
+    /// Reads one field with the detectors that are not yet in `fired`.
+    fn read(&mut self, field: &Field<'_>, mut fired: u64) {
+        if field.raw.is_empty() {
+            return;
+        }
         if self.fields >= self.engine.budgets.fields {
             self.limited = true;
             return;
@@ -105,16 +189,22 @@ impl<'e> Inspection<'e> {
             }
             _ => *field,
         };
-        let mut fired = 0_u64;
         decode::forms(&field, self, |inspection, bytes| inspection.form(&field, bytes, &mut fired));
     }
 
     fn form(&mut self, field: &Field<'_>, bytes: &[u8], fired: &mut u64) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(Form::new(field, bytes));
+        }
         let features = self.engine.words.features(bytes);
         let value = Value { field, bytes, features };
         for (index, detector) in self.engine.detectors.iter().enumerate() {
             let bit = 1 << index;
-            if *fired & bit != 0 || !(detector.possible)(features, features.word(index)) {
+            let possible = || match self.engine.depth {
+                Depth::Possible => (detector.possible)(features, features.word(index)),
+                Depth::Everything => true,
+            };
+            if *fired & bit != 0 || !possible() {
                 continue;
             }
             if let Some(finding) = (detector.inspect)(&value, &mut self.steps) {

@@ -81,6 +81,11 @@ impl Features {
         self.bytes & classes == classes
     }
 
+    /// The detectors of which a word was seen, a bit each.
+    pub(crate) fn words(self) -> u64 {
+        self.words
+    }
+
     /// Whether a word of the detector at `index` of the table was seen.
     pub(crate) fn word(self, index: usize) -> bool {
         self.words & (1 << index) != 0

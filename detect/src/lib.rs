@@ -27,5 +27,7 @@ mod value;
 
 pub use crate::budget::Budgets;
 pub use crate::engine::Engine;
+#[doc(hidden)]
+pub use crate::engine::Form;
 pub use crate::request::{Body, Header, Request, Response};
 pub use crate::signal::{Kind, Location, Signal, Signals, Tag};

@@ -35,6 +35,19 @@ pub(crate) enum Part {
     Text,
 }
 
+impl Part {
+    /// The name used in traces.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Name => "name",
+            Self::Whole => "whole",
+            Self::FileName => "file-name",
+            Self::Text => "text",
+        }
+    }
+}
+
 /// The encoding that a place implies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {

@@ -1,38 +1,23 @@
-//! Where input lives in a request: finds every value a client controls and hands it on as a [`Field`].
+//! Where input lives in a request: finds every value a client controls and hands it on as a
+//! [`Field`](crate::value::Field).
 
 mod body;
+mod document;
+mod grammar;
+mod graphql;
+mod headers;
+mod json;
+mod multipart;
 mod pairs;
+mod sniff;
 mod target;
 
 use crate::engine::Inspection;
 use crate::request::Request;
-use crate::signal::Location;
-use crate::value::{Field, Part, Wire};
 
 /// Hands every field of `request` to `inspection`, outermost first.
 pub(crate) fn walk(request: &Request<'_>, inspection: &mut Inspection<'_>) {
     target::walk(request.target, inspection);
-    headers(request, inspection);
+    headers::walk(request, inspection);
     body::walk(request, inspection);
-}
-
-fn headers(request: &Request<'_>, inspection: &mut Inspection<'_>) {
-    for header in request.headers {
-        let location = if header.name.eq_ignore_ascii_case(b"user-agent") {
-            Location::UserAgent
-        } else {
-            Location::Header
-        };
-        if header.name.eq_ignore_ascii_case(b"cookie") {
-            pairs::walk(header.value, pairs::Syntax::COOKIE, Location::Cookie, inspection);
-            continue;
-        }
-        inspection.field(&Field {
-            location,
-            part: Part::Value,
-            name: header.name,
-            raw: header.value,
-            wire: Wire::Plain,
-        });
-    }
 }

@@ -1,6 +1,7 @@
 //! `name=value` lists: queries, forms and cookies.
 
 use crate::engine::Inspection;
+use crate::input::document;
 use crate::signal::Location;
 use crate::value::{Field, Part, Wire};
 
@@ -16,6 +17,10 @@ impl Syntax {
     pub(crate) const FORM: Self = Self { separator: b'&', wire: Wire::Form };
     /// `a=1; b=2` (RFC 6265 section 4.2.1).
     pub(crate) const COOKIE: Self = Self { separator: b';', wire: Wire::Percent };
+    /// `;a=1;b=2` behind a path segment.
+    pub(crate) const PATH: Self = Self { separator: b';', wire: Wire::Percent };
+    /// `a=1;b=2`, the separator that HTML 4 recommended for queries.
+    const SEMICOLON: Self = Self { separator: b';', wire: Wire::Form };
 }
 
 /// Hands on each name and each value of `list`.
@@ -23,14 +28,71 @@ pub(crate) fn walk(list: &[u8], syntax: Syntax, location: Location, inspection: 
     if list.is_empty() {
         return;
     }
-    for pair in list.split(|&byte| byte == syntax.separator) {
-        let pair = pair.trim_ascii_start();
-        let (name, value) = match pair.iter().position(|&byte| byte == b'=') {
-            Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default()),
-            None => (pair, &[][..]),
-        };
-        let field = Field { location, part: Part::Name, name, raw: name, wire: syntax.wire };
-        inspection.field(&field);
-        inspection.field(&Field { part: Part::Value, raw: value, ..field });
+    let syntax = if syntax.wire == Wire::Form && uses_semicolons(list) { Syntax::SEMICOLON } else { syntax };
+    let field = Field { location, part: Part::Value, name: b"", raw: b"", wire: syntax.wire };
+    let mut last = Last::default();
+    let mut start = 0;
+    for piece in list.split(|&byte| byte == syntax.separator) {
+        let end = start + piece.len();
+        let pair = piece.trim_ascii_start();
+        match memchr::memchr(b'=', pair) {
+            Some(at) => {
+                last.hand_on(list, &field, inspection);
+                let (name, value) =
+                    (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default());
+                inspection.field(&Field { part: Part::Name, name, raw: name, ..field });
+                last = Last { name, from: end - value.len(), to: end, joined: false };
+            }
+            // A stray separator inside a value that the client did not encode: the words after it are read alone,
+            // as the server does, and together with the value, as the writer meant them.
+            None if !is_name(pair) => {
+                inspection.field(&Field { raw: pair, ..field });
+                last.to = end;
+                last.joined = true;
+            }
+            None => inspection.field(&Field { raw: pair, ..field }),
+        }
+        start = end + 1;
     }
+    last.hand_on(list, &field, inspection);
+}
+
+/// The value that has not been handed on yet: pieces without a name may still join it.
+#[derive(Default)]
+struct Last<'a> {
+    name: &'a [u8],
+    from: usize,
+    to: usize,
+    joined: bool,
+}
+
+impl Last<'_> {
+    fn hand_on(&self, list: &[u8], field: &Field<'_>, inspection: &mut Inspection<'_>) {
+        let raw = list.get(self.from..self.to).unwrap_or_default();
+        if self.to == 0 || (raw.is_empty() && !self.joined) {
+            return;
+        }
+        let raw = match (field.location, raw) {
+            (Location::Cookie, [b'"', inner @ .., b'"']) => inner,
+            _ => raw,
+        };
+        document::value(&Field { name: self.name, raw, ..*field }, inspection);
+    }
+}
+
+/// Whether `list` has no `&` but is `name=value` between all its semicolons.
+fn uses_semicolons(list: &[u8]) -> bool {
+    memchr::memchr(b';', list).is_some()
+        && memchr::memchr(b'&', list).is_none()
+        && list
+            .split(|&byte| byte == b';')
+            .all(|piece| memchr::memchr(b'=', piece).is_some_and(|at| piece.get(..at).is_some_and(is_name)))
+}
+
+/// Whether `piece` could be a parameter's name and nothing else.
+fn is_name(piece: &[u8]) -> bool {
+    piece.len() <= 64
+        && piece
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']'))
 }
