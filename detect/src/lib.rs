@@ -23,6 +23,7 @@ mod input;
 mod request;
 mod scan;
 mod signal;
+mod table;
 mod value;
 
 pub use crate::budget::Budgets;

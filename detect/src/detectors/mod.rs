@@ -1,9 +1,11 @@
 //! The detectors: one language or idea a module.
 
 mod cmdexe;
+mod jndi;
 mod sqli;
 mod traversal;
 mod xss;
+mod xxe;
 
 use crate::budget::Steps;
 use crate::engine::Inspection;
@@ -28,7 +30,7 @@ pub(crate) struct Detector {
 
 /// All value detectors, at most 64: their position is their bit in [`Features`].
 pub(crate) const DETECTORS: &[Detector] =
-    &[sqli::DETECTOR, xss::DETECTOR, cmdexe::DETECTOR, traversal::DETECTOR];
+    &[sqli::DETECTOR, xss::DETECTOR, cmdexe::DETECTOR, traversal::DETECTOR, jndi::DETECTOR, xxe::DETECTOR];
 
 /// Looks at the request as a whole: header hygiene, tools, protocol.
 pub(crate) fn inspect_request(_request: &Request<'_>, _inspection: &mut Inspection<'_>) {}
