@@ -184,8 +184,15 @@ impl Signals {
         }
         if self.items.len() < limit {
             self.items.push(signal);
-        } else {
-            self.dropped += 1;
+            return;
+        }
+        self.dropped += 1;
+        // A flood of anomalies must not hide the attack that comes after it.
+        let weaker = |kept: &&mut Signal| kept.tag.kind() != Kind::Attack;
+        if signal.tag.kind() == Kind::Attack
+            && let Some(kept) = self.items.iter_mut().rev().find(weaker)
+        {
+            *kept = signal;
         }
     }
 
@@ -215,11 +222,46 @@ impl Signals {
     }
 }
 
+impl FromIterator<Signal> for Signals {
+    fn from_iter<I: IntoIterator<Item = Signal>>(signals: I) -> Self {
+        let mut found = Self::default();
+        for signal in signals {
+            found.push(signal, usize::MAX);
+        }
+        found
+    }
+}
+
 impl<'a> IntoIterator for &'a Signals {
     type Item = &'a Signal;
     type IntoIter = std::slice::Iter<'a, Signal>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.items.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_an_attack_behind_a_flood_of_anomalies() {
+        let signal = |tag, name: u8| Signal {
+            tag,
+            location: Location::QueryString,
+            name: vec![name],
+            value: Vec::new(),
+            span: 0..0,
+            detector: "TEST",
+        };
+        let mut signals = Signals::default();
+        for name in 0..10 {
+            signals.push(signal(Tag::NullByte, name), 4);
+        }
+        assert!(!signals.has_attack());
+        signals.push(signal(Tag::Sqli, 0), 4);
+        assert!(signals.has_attack());
+        assert_eq!((signals.len(), signals.dropped()), (4, 7));
     }
 }
