@@ -20,6 +20,7 @@ mod detectors;
 mod engine;
 mod features;
 mod input;
+mod lists;
 mod request;
 mod scan;
 mod signal;

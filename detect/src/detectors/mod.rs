@@ -29,8 +29,15 @@ pub(crate) struct Detector {
 }
 
 /// All value detectors, at most 64: their position is their bit in [`Features`].
-pub(crate) const DETECTORS: &[Detector] =
-    &[sqli::DETECTOR, xss::DETECTOR, cmdexe::DETECTOR, traversal::DETECTOR, jndi::DETECTOR, xxe::DETECTOR];
+pub(crate) const DETECTORS: &[Detector] = &[
+    sqli::DETECTOR,
+    xss::DETECTOR,
+    cmdexe::DETECTOR,
+    traversal::DETECTOR,
+    traversal::private::DETECTOR,
+    jndi::DETECTOR,
+    xxe::DETECTOR,
+];
 
 /// Looks at the request as a whole: header hygiene, tools, protocol.
 pub(crate) fn inspect_request(_request: &Request<'_>, _inspection: &mut Inspection<'_>) {}

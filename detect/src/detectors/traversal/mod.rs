@@ -1,0 +1,170 @@
+//! TRAVERSAL: reads a value as a path and reports one that leaves its folder or names a file nobody should ask for.
+//!
+//! Catches climbs (`..`) in every spelling that reaches it: mixed and doubled separators, overlong and invalid UTF-8,
+//! look-alike characters, `0x2e` as text, `..;`, dots with control bytes between, rows of dots, `/././` padding; and
+//! the system and secret files of `files.txt`, from the root, behind a climb or as the whole value.
+//! Deliberately misses: one plain `../` to a page or an asset (`../images/logo.png`), `a/../b`, paths within prose
+//! that name nothing secret, Windows paths to ordinary files.
+//! False-positive risk: applications that send server paths as parameters (file managers, IDEs in the browser).
+//! Vectors: `vectors/traversal`, `vectors/privatefile`.
+
+mod files;
+mod path;
+pub(crate) mod private;
+mod units;
+
+use crate::budget::Steps;
+use crate::detectors::Detector;
+use crate::features::Features;
+use crate::lists;
+use crate::signal::{Location, Tag};
+use crate::value::{Finding, Value};
+
+use self::files::Weight;
+use self::path::{Chain, Chains, Edge, Reading};
+
+/// The detector's row in the table.
+pub(crate) const DETECTOR: Detector = Detector { name: "traversal", words: WORDS, possible, inspect };
+
+/// Marks of a climb; the rest are names of files.
+const MARKS: [&str; 16] = [
+    "..", ".?", "?.", "??", "./.", ".\\.", "0x2e", "%u2024", "%uff0e", "%u002e", ".\0", ".\u{1}", "\u{2024}",
+    "\u{ff0e}", "\u{fffd}", ".0x",
+];
+const WORDS: &[&str] = &lists::concat::<{ MARKS.len() + files::LAST.len() }>(&MARKS, &files::LAST);
+
+/// Extensions of what pages and modules refer to beside them.
+const ASSETS: &[&str] = &[
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "bmp", "css", "scss", "less", "js", "mjs",
+    "cjs", "jsx", "ts", "tsx", "vue", "svelte", "json", "map", "md", "mdx", "html", "htm", "woff", "woff2",
+    "ttf", "mp3", "mp4", "webm", "wasm", "pdf", "rs", "go", "py", "rb", "java", "kt", "h", "hpp", "c", "cpp",
+    "dart", "swift",
+];
+
+/// Extensions of configuration, logs, keys, data and backups.
+const SECRETS: &[&str] = &[
+    "ini",
+    "conf",
+    "cnf",
+    "cfg",
+    "config",
+    "log",
+    "env",
+    "key",
+    "pem",
+    "pfx",
+    "p12",
+    "bak",
+    "old",
+    "orig",
+    "save",
+    "swp",
+    "sql",
+    "db",
+    "sqlite",
+    "mdb",
+    "inc",
+    "properties",
+    "htaccess",
+    "htpasswd",
+    "passwd",
+    "pdb",
+    "history",
+];
+
+fn possible(features: Features, word: bool) -> bool {
+    const SEPARATORS: u32 = Features::SLASH
+        | Features::BACKSLASH
+        | Features::HIGH
+        | Features::PERCENT
+        | Features::DIGIT
+        | Features::DOT
+        | Features::UNDERSCORE;
+    word && features.any(SEPARATORS)
+}
+
+fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
+    let reading = match value.field.location {
+        Location::Path => Reading::RequestPath,
+        _ => Reading::Value,
+    };
+    let mut chains = Chains::new(value.bytes, reading);
+    while let Some(chain) = chains.next(steps) {
+        let detector = match reading {
+            Reading::RequestPath => judge_request_path(&chain),
+            Reading::Value => judge(&chain, value.bytes),
+        };
+        if let Some(detector) = detector {
+            return Some(Finding { tag: Tag::Traversal, detector, span: chain.span });
+        }
+    }
+    None
+}
+
+fn judge_request_path(chain: &Chain) -> Option<&'static str> {
+    if chain.escapes {
+        return Some("TRAVERSAL-CLIMB");
+    }
+    if chain.odd > 0 || chain.joined {
+        return Some("TRAVERSAL-ODD-CLIMB");
+    }
+    if chain.padded || chain.stays >= 6 {
+        return Some("TRAVERSAL-PADDING");
+    }
+    (chain.file == Some(Weight::Anywhere)).then_some("TRAVERSAL-FILE")
+}
+
+fn judge(chain: &Chain, bytes: &[u8]) -> Option<&'static str> {
+    let leads = chain.before == Edge::Value;
+    let whole = leads && chain.after != Edge::Space;
+    let file = match chain.file {
+        Some(Weight::Anywhere) => chain.before != Edge::Space || chain.climbs > 0,
+        Some(Weight::Whole) => whole || chain.climbs > 0,
+        None => false,
+    };
+    if file {
+        return Some("TRAVERSAL-FILE");
+    }
+    if chain.odd >= 2 || (chain.odd == 1 && whole && chain.escapes && !chain.name.is_empty()) {
+        return Some("TRAVERSAL-ODD-CLIMB");
+    }
+    if leads && (chain.padded || chain.stays >= 6 || chain.ellipses >= 3) {
+        return Some("TRAVERSAL-PADDING");
+    }
+    let extension = Extension::of(bytes.get(chain.name.clone()).unwrap_or_default());
+    let climbs = match (chain.climbs, extension) {
+        (0, _) => false,
+        (1, Extension::Secret) => whole && chain.escapes,
+        (1, _) => false,
+        (2..=4, Extension::Asset) => false,
+        (2, _) => leads,
+        (_, _) => chain.before != Edge::Space,
+    };
+    climbs.then_some("TRAVERSAL-CLIMB")
+}
+
+/// What kind of file a name's extension speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    Asset,
+    Secret,
+    Other,
+}
+
+impl Extension {
+    fn of(name: &[u8]) -> Self {
+        let Some(dot) = name.iter().rposition(|&byte| byte == b'.') else { return Self::Other };
+        if dot == 0 {
+            return Self::Secret;
+        }
+        let extension = name.get(dot + 1..).unwrap_or_default();
+        let is = |known: &&str| extension.eq_ignore_ascii_case(known.as_bytes());
+        if ASSETS.iter().any(is) {
+            Self::Asset
+        } else if SECRETS.iter().any(is) {
+            Self::Secret
+        } else {
+            Self::Other
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Reads a value as a chain of path segments and says what the chain does.
+
+use std::ops::Range;
+
+use super::files::{self, Match, Parents, Weight};
+use super::units::{Kind, Unit, unit};
+use crate::budget::Steps;
+
+/// What ends a chain of segments within a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edge {
+    /// The value's own start or end.
+    Value,
+    /// White space: what follows may be prose.
+    Space,
+    /// Punctuation, as in `file=...` or `("...")`.
+    Mark,
+}
+
+/// One chain of segments.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    pub(crate) span: Range<usize>,
+    pub(crate) before: Edge,
+    pub(crate) after: Edge,
+    /// Segments that go up.
+    pub(crate) climbs: usize,
+    /// Those of them that are spelled in a way that no honest client uses.
+    pub(crate) odd: usize,
+    /// Whether it goes above where it started.
+    pub(crate) escapes: bool,
+    /// Segments that stay, `.`, one after another at most.
+    pub(crate) stays: usize,
+    /// Segments that are three dots, or more than four: an ellipsis, or a climb for some.
+    pub(crate) ellipses: usize,
+    /// Whether a segment is a long row of dots.
+    pub(crate) padded: bool,
+    /// Whether a name ends in dots that climb where the server joins paths: `/static../`.
+    pub(crate) joined: bool,
+    /// The weightiest file it names.
+    pub(crate) file: Option<Weight>,
+    /// The last name.
+    pub(crate) name: Range<usize>,
+}
+
+/// How a value's punctuation is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// A parameter: punctuation ends a path.
+    Value,
+    /// A request's path: everything belongs to it.
+    RequestPath,
+}
+
+/// Walks the chains of a value.
+#[derive(Debug)]
+pub(crate) struct Chains<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    reading: Reading,
+    before: Edge,
+}
+
+impl<'a> Chains<'a> {
+    pub(crate) fn new(bytes: &'a [u8], reading: Reading) -> Self {
+        Self { bytes, at: 0, reading, before: Edge::Value }
+    }
+
+    /// Reads the next chain that has a separator or an odd dot in it.
+    pub(crate) fn next(&mut self, steps: &mut Steps) -> Option<Chain> {
+        while self.at < self.bytes.len() {
+            let mut walk = Walk::new(self.bytes, self.at, self.before);
+            let after = loop {
+                let rest = self.bytes.get(self.at..).unwrap_or_default();
+                let Some(here) = unit(rest) else { break Edge::Value };
+                let edge = rest.first().and_then(|&byte| self.edge(byte, here.kind, &walk));
+                if let Some(edge) = edge {
+                    break edge;
+                }
+                if here.kind == Kind::Separator && !steps.take(1) {
+                    return None;
+                }
+                // `..;/` is a segment that servers with path parameters read as `..`.
+                let parameter = rest.first() == Some(&b';') && walk.segment.is_climb();
+                walk.unit(
+                    if parameter { Unit { kind: Kind::Control, odd: true, ..here } } else { here },
+                    self.at,
+                );
+                self.at = (self.at + here.len).min(self.bytes.len());
+            };
+            let chain = walk.finish(self.at, after);
+            if after != Edge::Value {
+                self.at += 1;
+                // White space and quotes around the whole value do not make its path a part of prose.
+                if self.before != Edge::Value || !chain.span.is_empty() {
+                    self.before = after;
+                }
+            }
+            if !chain.span.is_empty() {
+                return Some(chain);
+            }
+        }
+        None
+    }
+
+    fn edge(&self, byte: u8, kind: Kind, walk: &Walk<'_>) -> Option<Edge> {
+        if self.reading == Reading::RequestPath {
+            return None;
+        }
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => Some(Edge::Space),
+            b';' if walk.segment.is_climb() => None,
+            b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'|' | b'&' | b',' | b';' | b'=' | b'*'
+            | b'#' => Some(Edge::Mark),
+            b'?' if kind == Kind::Question && walk.segment.bytes > 0 => Some(Edge::Mark),
+            _ => None,
+        }
+    }
+}
+
+/// What the current segment has been made of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Segment {
+    start: usize,
+    dots: usize,
+    wilds: usize,
+    questions: usize,
+    controls: usize,
+    bytes: usize,
+    odd: bool,
+    /// Dots since the last other byte.
+    trailing_dots: usize,
+}
+
+impl Segment {
+    fn is_climb(&self) -> bool {
+        self.dots == 2 && self.bytes == 0
+    }
+
+    fn dotish(&self) -> usize {
+        self.dots + self.wilds + self.questions
+    }
+}
+
+#[derive(Debug)]
+struct Walk<'a> {
+    text: &'a [u8],
+    start: usize,
+    before: Edge,
+    segment: Segment,
+    parents: Parents<'a>,
+    folder: bool,
+    separated: bool,
+    depth: usize,
+    run: usize,
+    chain: Chain,
+}
+
+impl<'a> Walk<'a> {
+    fn new(text: &'a [u8], start: usize, before: Edge) -> Self {
+        let chain = Chain {
+            span: start..start,
+            before,
+            after: before,
+            climbs: 0,
+            odd: 0,
+            escapes: false,
+            stays: 0,
+            ellipses: 0,
+            padded: false,
+            joined: false,
+            file: None,
+            name: start..start,
+        };
+        let segment = Segment { start, ..Segment::default() };
+        Self {
+            text,
+            start,
+            before,
+            segment,
+            parents: Parents::default(),
+            folder: false,
+            separated: false,
+            depth: 0,
+            run: 0,
+            chain,
+        }
+    }
+
+    fn unit(&mut self, here: Unit, at: usize) {
+        match here.kind {
+            Kind::Separator => {
+                self.segment.odd |= here.odd;
+                self.end_segment(at, true);
+                self.segment.start = at + here.len;
+                return;
+            }
+            Kind::Wild if self.segment.bytes > 0 => {
+                self.end_segment(at, true);
+                self.segment.start = at + here.len;
+                self.segment.odd = true;
+                return;
+            }
+            Kind::Dot => {
+                self.segment.dots += 1;
+                self.segment.trailing_dots += 1;
+            }
+            Kind::Wild => self.segment.wilds += 1,
+            Kind::Question => self.segment.questions += 1,
+            Kind::Control => {
+                if self.segment.bytes > 0 {
+                    // A C string ends here: what follows is a suffix for the check, not for the file.
+                    self.end_segment(at, false);
+                    self.segment.start = at + here.len;
+                }
+                self.segment.controls += 1;
+            }
+            Kind::Byte => {
+                let row = self.segment.wilds > 0 || self.segment.controls > 0;
+                if self.segment.bytes == 0 && row {
+                    // A row of dots and unknown bytes before a name: the last of them is the separator.
+                    self.end_segment(at, true);
+                    self.segment.start = at;
+                }
+                self.segment.bytes += here.len;
+                self.segment.trailing_dots = 0;
+            }
+        }
+        self.segment.odd |= here.odd;
+    }
+
+    /// Takes the segment that ends at `at`; `closed` says whether a separator does.
+    fn end_segment(&mut self, at: usize, closed: bool) {
+        let segment = self.segment;
+        let closed_before = self.separated;
+        self.separated |= closed;
+        self.segment = Segment { start: at, ..Segment::default() };
+        if segment.bytes > 0 {
+            self.chain.joined |= closed && segment.trailing_dots >= 2 && segment.bytes > 0;
+            self.name(segment.start, at);
+            return;
+        }
+        match segment.dotish() {
+            0 => {}
+            1 if segment.dots == 1 => {
+                self.run += 1;
+                self.chain.stays = self.chain.stays.max(self.run);
+            }
+            1 => {}
+            // A row of dots without a separator on either side is punctuation.
+            n if closed || closed_before || n == 2 => self.climb(n, &segment),
+            _ => {}
+        }
+    }
+
+    fn climb(&mut self, n: usize, segment: &Segment) {
+        self.chain.padded |= n >= 16;
+        self.run = 0;
+        if segment.dots == n && n != 2 && n != 4 && segment.controls == 0 {
+            self.chain.ellipses += 1;
+            return;
+        }
+        let plain = segment.dots == 2 && n == 2 && segment.controls == 0;
+        let levels = if plain { 1 } else { (n / 3).max(1) };
+        self.chain.climbs += levels;
+        if !plain || segment.odd {
+            self.chain.odd += levels;
+        }
+        match self.depth.checked_sub(levels) {
+            Some(depth) => self.depth = depth,
+            None => {
+                self.depth = 0;
+                self.chain.escapes = true;
+            }
+        }
+        self.parents.clear();
+        self.folder = false;
+    }
+
+    fn name(&mut self, start: usize, end: usize) {
+        self.run = 0;
+        let name = self.text.get(start..end).unwrap_or_default();
+        self.chain.name = start..end;
+        if name.ends_with(b":") {
+            // A scheme or a drive: the path starts behind it.
+            self.parents.clear();
+            self.depth = 0;
+            return;
+        }
+        if self.folder {
+            self.weigh(Weight::Whole);
+        }
+        // An alternate data stream names the same file.
+        let stem = name.split(|&byte| byte == b':').next().unwrap_or(name);
+        match files::look_up(stem, &self.parents) {
+            Some(Match::File(weight)) => self.weigh(weight),
+            Some(Match::Folder) => self.folder = true,
+            None => {}
+        }
+        self.parents.push(name);
+        self.depth += 1;
+    }
+
+    fn weigh(&mut self, weight: Weight) {
+        self.chain.file = self.chain.file.max(Some(weight));
+    }
+
+    fn finish(mut self, end: usize, after: Edge) -> Chain {
+        self.end_segment(end, false);
+        self.chain.span = self.start..end;
+        self.chain.before = self.before;
+        self.chain.after = after;
+        self.chain
+    }
+}
