@@ -299,6 +299,8 @@ fn the_reference_page_is_what_the_table_says() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn no_text_makes_it_panic(file in "\\PC{0,200}", listener in "\\PC{0,80}", arg in "\\PC{0,40}") {
         let case = Case::keys().file(CONF, &file).env("SIGSCI_REVPROXY_LISTENER", &listener).args(&[&arg, &file]);

@@ -1,0 +1,197 @@
+//! One complete request head, judged.
+
+use crate::guard::Limits;
+use crate::rejection::Rejection;
+
+/// How the body behind a head is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// This many bytes; zero where there is no body.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+}
+
+/// The framing that `head`, which ends in its empty line, leaves no doubt about.
+pub(crate) fn judge(head: &[u8], limits: &Limits) -> Result<Framing, Rejection> {
+    let mut lines = Lines { rest: head };
+    let version = request_line(lines.next_line()?)?;
+    let mut fields = Fields::default();
+    let mut count = 0_usize;
+    loop {
+        let line = lines.next_line()?;
+        if line.is_empty() {
+            break;
+        }
+        count += 1;
+        if count > limits.headers {
+            return Err(Rejection::TooManyHeaders);
+        }
+        fields.note(header(line)?)?;
+    }
+    fields.framing(version)
+}
+
+/// Checks the lines of a trailer section, which ends in its empty line.
+pub(crate) fn judge_trailers(section: &[u8], limits: &Limits) -> Result<(), Rejection> {
+    let mut lines = Lines { rest: section };
+    for _ in 0..=limits.headers {
+        let line = lines.next_line()?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let (name, _) = header(line)?;
+        let forbidden = [&b"content-length"[..], b"transfer-encoding", b"host"];
+        if forbidden.iter().any(|framing| name.eq_ignore_ascii_case(framing)) || is_disguised(name) {
+            return Err(Rejection::Trailer);
+        }
+    }
+    Err(Rejection::Trailer)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+/// Lines that end in CRLF and hold neither byte otherwise.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    fn next_line(&mut self) -> Result<&'a [u8], Rejection> {
+        let end = self.rest.iter().position(|&byte| byte == b'\n').ok_or(Rejection::BareCarriageReturn)?;
+        let (line, rest) = self.rest.split_at_checked(end + 1).ok_or(Rejection::BareLineFeed)?;
+        self.rest = rest;
+        let line = line.strip_suffix(b"\r\n").ok_or(Rejection::BareLineFeed)?;
+        if line.contains(&b'\r') {
+            return Err(Rejection::BareCarriageReturn);
+        }
+        if line.iter().any(|&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f) {
+            return Err(Rejection::Control);
+        }
+        Ok(line)
+    }
+}
+
+/// RFC 9112 section 3: single spaces, a token, a target without white space. Bytes beyond ASCII in the target are let
+/// through: clients send them, and they delimit nothing.
+fn request_line(line: &[u8]) -> Result<Version, Rejection> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Rejection::RequestLine);
+    };
+    if method.is_empty()
+        || !method.iter().all(|&byte| is_token(byte))
+        || target.is_empty()
+        || target.contains(&b'\t')
+    {
+        return Err(Rejection::RequestLine);
+    }
+    match version {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        _ => Err(Rejection::Version),
+    }
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Rejection> {
+    if line.starts_with(b" ") || line.starts_with(b"\t") {
+        return Err(Rejection::FoldedLine);
+    }
+    let colon = line.iter().position(|&byte| byte == b':').ok_or(Rejection::HeaderName)?;
+    let (name, value) = line.split_at_checked(colon).ok_or(Rejection::HeaderName)?;
+    if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
+        return Err(Rejection::HeaderName);
+    }
+    let value = value.get(1..).unwrap_or_default();
+    Ok((name, trim(value)))
+}
+
+/// Only the white space of RFC 9110 section 5.6.3: a vertical tab around a number is not part of it.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Names that become a framing header once `_` is read as `-`, as CGI gateways do.
+fn is_disguised(name: &[u8]) -> bool {
+    let plain = |framing: &[u8]| {
+        name.len() == framing.len()
+            && name.contains(&b'_')
+            && name.iter().zip(framing).all(|(&byte, &wanted)| {
+                byte.to_ascii_lowercase() == wanted || (byte == b'_' && wanted == b'-')
+            })
+    };
+    plain(b"content-length") || plain(b"transfer-encoding")
+}
+
+#[derive(Default)]
+struct Fields {
+    length: Option<u64>,
+    chunked: bool,
+    hosts: usize,
+}
+
+impl Fields {
+    fn note(&mut self, (name, value): (&[u8], &[u8])) -> Result<(), Rejection> {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let length = number(value).ok_or(Rejection::ContentLength)?;
+            if self.length.replace(length).is_some() {
+                return Err(Rejection::DuplicateContentLength);
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if self.chunked {
+                return Err(Rejection::DuplicateTransferEncoding);
+            }
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Rejection::TransferEncoding);
+            }
+            self.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"host") {
+            self.hosts += 1;
+            let odd = |&byte: &u8| byte <= b' ' || b"/?#@,\\<>\"".contains(&byte);
+            if self.hosts > 1 || value.iter().any(odd) {
+                return Err(Rejection::Host);
+            }
+        } else if is_disguised(name) {
+            return Err(Rejection::Disguised);
+        }
+        Ok(())
+    }
+
+    fn framing(&self, version: Version) -> Result<Framing, Rejection> {
+        if self.chunked && self.length.is_some() {
+            return Err(Rejection::LengthAndChunked);
+        }
+        if self.chunked && version == Version::Http10 {
+            return Err(Rejection::TransferEncoding);
+        }
+        if self.hosts == 0 && version == Version::Http11 {
+            return Err(Rejection::Host);
+        }
+        Ok(if self.chunked { Framing::Chunked } else { Framing::Length(self.length.unwrap_or(0)) })
+    }
+}
+
+/// Digits only: no sign, no list, no white space within.
+fn number(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 {
+        return None;
+    }
+    value.iter().try_fold(0_u64, |number, &byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
