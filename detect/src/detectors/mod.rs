@@ -3,6 +3,7 @@
 mod cmdexe;
 mod jndi;
 mod sqli;
+mod ssrf;
 mod traversal;
 mod xss;
 mod xxe;
