@@ -38,6 +38,7 @@ pub(crate) const DETECTORS: &[Detector] = &[
     traversal::private::DETECTOR,
     jndi::DETECTOR,
     xxe::DETECTOR,
+    ssrf::DETECTOR,
 ];
 
 /// Looks at the request as a whole: header hygiene, tools, protocol.

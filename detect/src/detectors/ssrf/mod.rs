@@ -100,12 +100,16 @@ enum Place {
 }
 
 fn place(before: &[u8]) -> Place {
-    match before.trim_ascii_end().last() {
-        None | Some(b'"' | b'\'' | b'>' | b'=' | b'(' | b'`') => Place::Whole,
-        _ if before.eq_ignore_ascii_case(b"url:") || before.eq_ignore_ascii_case(b"view-source:") => {
+    let blank = before.trim_ascii().is_empty();
+    if blank || before.eq_ignore_ascii_case(b"url:") || before.eq_ignore_ascii_case(b"view-source:") {
+        return Place::Whole;
+    }
+    match before {
+        [.., b'=' | b'>'] | [b'"' | b'\'' | b'(' | b'<'] => Place::Whole,
+        [text @ .., b'"' | b'\''] if matches!(text.trim_ascii_end().last(), Some(b'=' | b':')) => {
             Place::Whole
         }
-        Some(_) => Place::Within,
+        _ => Place::Within,
     }
 }
 
