@@ -1,0 +1,16 @@
+//! The shipped configuration, the real filter and a real Envoy; the real agent, or a scripted one where a test needs
+//! an agent to misbehave. Run by `cargo xtask test envoy`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "all of it is tests, helpers included"
+)]
+
+mod body;
+mod config;
+mod failures;
+mod path;
+mod scripted;
+mod setup;
+mod verdicts;

@@ -1,0 +1,74 @@
+//! Starting what a test needs.
+
+use std::net::SocketAddr;
+
+use portcullis_e2e::app::App;
+use portcullis_e2e::client::{Answer, Ask};
+use portcullis_e2e::config::Edit;
+use portcullis_e2e::samples::Sample;
+use portcullis_e2e::stack::{BLOCKING, Binaries, Stack};
+
+use crate::scripted::{Script, ScriptedAgent};
+
+/// A verdict may take its time on a busy machine. Tests of what happens without one leave this out.
+pub(crate) const PATIENT: Edit<'_> = (r#""timeout_ms": 100"#, r#""timeout_ms": 2000"#);
+
+/// A started path: an Envoy, its application, and whatever is its agent.
+pub(crate) struct Path {
+    pub(crate) app: App,
+    pub(crate) stack: Stack,
+    pub(crate) ingress: SocketAddr,
+    /// Stops with the path.
+    pub(crate) agent: Option<ScriptedAgent>,
+}
+
+impl Path {
+    /// With the real agent in blocking mode.
+    pub(crate) async fn real(edits: &[Edit<'_>]) -> Self {
+        let mut stack = Stack::new(Binaries::from_env().unwrap()).unwrap();
+        stack.start_agent(BLOCKING).await.unwrap();
+        Self::finish(stack, None, edits).await
+    }
+
+    /// With an agent that always does the same.
+    pub(crate) async fn scripted(script: Script, edits: &[Edit<'_>]) -> Self {
+        let stack = Stack::new(Binaries::from_env().unwrap()).unwrap();
+        let agent = ScriptedAgent::start(&stack.socket(), script);
+        Self::finish(stack, Some(agent), edits).await
+    }
+
+    /// Without any agent.
+    pub(crate) async fn alone(edits: &[Edit<'_>]) -> Self {
+        Self::finish(Stack::new(Binaries::from_env().unwrap()).unwrap(), None, edits).await
+    }
+
+    async fn finish(mut stack: Stack, agent: Option<ScriptedAgent>, edits: &[Edit<'_>]) -> Self {
+        let app = App::start().await.unwrap();
+        stack.start_envoy(0, &app.address().into(), edits).await.unwrap();
+        let ingress = stack.ingress().unwrap();
+        Self { app, stack, ingress, agent }
+    }
+
+    pub(crate) async fn send(&self, ask: Ask) -> Answer {
+        ask.send(self.ingress).await.unwrap()
+    }
+
+    /// The sample is blocked, unseen by the application.
+    pub(crate) async fn stops(&self, sample: Sample) {
+        let name = sample.name;
+        let outcome = portcullis_e2e::smoke::stopped(self.ingress, sample, &self.app).await;
+        outcome.unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    }
+
+    /// The sample reaches the application, once and whole.
+    pub(crate) async fn passes(&self, sample: Sample) {
+        let name = sample.name;
+        let outcome = portcullis_e2e::smoke::answered_by_app(self.ingress, sample, &self.app).await;
+        outcome.unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    }
+
+    /// The sum of a counter's series with these labels.
+    pub(crate) async fn counter(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.stack.stats().await.unwrap().sum(name, labels)
+    }
+}

@@ -1,0 +1,112 @@
+//! What becomes of an agent's answer, whatever it says.
+
+use portcullis_e2e::client::Ask;
+use portcullis_e2e::samples;
+use portcullis_protocol::{RpcMsgIn, RpcMsgIn2, RpcMsgOut, http as wire};
+
+use crate::scripted::Script;
+use crate::setup::{PATIENT, Path};
+
+#[tokio::test]
+async fn a_redirect_goes_to_the_client() {
+    let redirect = RpcMsgOut {
+        waf_response: 302,
+        request_headers: vec![("X-Sigsci-Redirect".into(), "https://example.com/blocked".into())],
+        ..RpcMsgOut::default()
+    };
+    let path = Path::scripted(Script::answer(&redirect), &[PATIENT]).await;
+    let answer = path.send(samples::attack("redirected").ask).await;
+    assert_eq!(answer.status, 302);
+    assert_eq!(answer.headers["location"], "https://example.com/blocked");
+    assert_eq!(path.app.seen("redirected"), 0);
+}
+
+#[tokio::test]
+async fn the_agent_chooses_the_status_of_a_block() {
+    let path = Path::scripted(Script::answer(&verdict(451)), &[PATIENT]).await;
+    assert_eq!(path.send(Ask::get("/demo")).await.status, 451);
+    assert_eq!(path.counter("portcullis_decisions_block_total", &[]).await, 1.0);
+}
+
+#[tokio::test]
+async fn the_agents_request_headers_replace_forged_ones() {
+    let tagged = RpcMsgOut {
+        request_headers: vec![
+            ("X-SigSci-Tags".into(), "SQLI".into()),
+            ("X-SigSci-RequestID".into(), "55c24b96ca84c02201000001".into()),
+        ],
+        ..verdict(200)
+    };
+    let path = Path::scripted(Script::answer(&tagged), &[PATIENT]).await;
+    let ask = Ask::get("/demo")
+        .header("x-sigsci-tags", "FORGED")
+        .header("x-sigsci-redirect", "FORGED")
+        .header("x-sigsci-agentresponse", "FORGED");
+    let report = path.send(ask).await.report().unwrap();
+    let values = |wanted: &str| -> Vec<String> {
+        let headers = report["headers"].as_array().unwrap().iter();
+        headers.filter(|pair| pair[0] == wanted).map(|pair| pair[1].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(values("x-sigsci-tags"), ["SQLI"]);
+    assert_eq!(values("x-sigsci-requestid"), ["55c24b96ca84c02201000001"]);
+    assert!(!report.to_string().contains("FORGED"), "{report}");
+}
+
+#[tokio::test]
+async fn forged_headers_do_not_pass_the_real_agent_either() {
+    let path = Path::real(&[PATIENT]).await;
+    let ask = Ask::get("/demo").header("x-sigsci-tags", "FORGED").header("x-sigsci-anything", "FORGED");
+    let report = path.send(ask).await.report().unwrap();
+    assert!(!report.to_string().contains("FORGED"), "{report}");
+}
+
+#[tokio::test]
+async fn the_agent_is_shown_the_request_as_it_came() {
+    let mut path = Path::scripted(Script::answer(&verdict(200)), &[PATIENT]).await;
+    let ask = Ask::post("/a/../b?x=%27&y=+", "text/plain", "the body")
+        .header("x-twice", "1")
+        .header("x-twice", "2");
+    path.send(ask).await;
+    let (asked, body) = path.agent.as_mut().unwrap().next().await;
+    assert_eq!(asked, wire::PRE_REQUEST);
+    let message = RpcMsgIn::decode(&body).unwrap();
+    assert_eq!(&*message.method, b"POST");
+    assert_eq!(&*message.uri, b"/a/../b?x=%27&y=+");
+    assert_eq!(&*message.post_body, b"the body");
+    assert_eq!(&*message.remote_addr, b"127.0.0.1");
+    let twice: Vec<_> = message.headers_in.iter().filter(|(name, _)| **name == *b"x-twice").collect();
+    assert_eq!(twice.len(), 2, "duplicates stay apart");
+}
+
+#[tokio::test]
+async fn a_response_is_reported_where_the_agent_asked_for_it() {
+    let asking = RpcMsgOut { request_id: "55c24b96ca84c02201000001".into(), ..verdict(200) };
+    let mut path = Path::scripted(Script::answer(&asking), &[PATIENT]).await;
+    path.send(Ask::get("/demo")).await;
+    let agent = path.agent.as_mut().unwrap();
+    assert_eq!(agent.next().await.0, wire::PRE_REQUEST);
+    let (asked, body) = agent.next().await;
+    assert_eq!(asked, wire::UPDATE_REQUEST);
+    let update = RpcMsgIn2::decode(&body).unwrap();
+    assert_eq!(&*update.request_id, b"55c24b96ca84c02201000001");
+    assert_eq!(update.response_code, 200);
+}
+
+#[tokio::test]
+async fn an_anomalous_response_is_reported_unasked() {
+    let mut path = Path::scripted(Script::answer(&verdict(200)), &[PATIENT]).await;
+    path.send(Ask::get("/demo")).await;
+    path.send(Ask::get("/status/500")).await;
+    let agent = path.agent.as_mut().unwrap();
+    assert_eq!(agent.next().await.0, wire::PRE_REQUEST);
+    assert_eq!(agent.next().await.0, wire::PRE_REQUEST);
+    let (asked, body) = agent.next().await;
+    assert_eq!(asked, wire::POST_REQUEST);
+    let post = RpcMsgIn::decode(&body).unwrap();
+    assert_eq!(post.response_code, Some(500));
+    assert_eq!(&*post.uri, b"/status/500");
+}
+
+fn verdict(status: i32) -> RpcMsgOut<'static> {
+    RpcMsgOut { waf_response: status, ..RpcMsgOut::default() }
+}
