@@ -19,6 +19,8 @@ pub struct Budgets {
     pub value_bytes: usize,
     /// Nesting depth within one JSON, XML or GraphQL document.
     pub depth: usize,
+    /// Depth of a GraphQL query from which on it is an attack; generated queries and introspection stay below.
+    pub graphql_depth: usize,
     /// Documents within documents: JSON in a JSON string, JSON in a multipart part, a token in a header.
     pub nesting: usize,
     /// Bytes up to which a text file in a multipart body is read.
@@ -44,6 +46,7 @@ impl Default for Budgets {
             fields: 10_000,
             value_bytes: 128 * 1024,
             depth: 64,
+            graphql_depth: 20,
             nesting: 4,
             file_bytes: 64 * 1024,
             forms: 12,

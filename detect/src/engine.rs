@@ -18,6 +18,8 @@ pub struct Engine {
     budgets: Budgets,
     words: Words,
     detectors: &'static [Detector],
+    /// The detectors that read markup as a whole, a bit each.
+    markup: u64,
     depth: Depth,
 }
 
@@ -39,7 +41,12 @@ impl Default for Engine {
 impl Engine {
     /// Makes an engine that works within `budgets`.
     pub fn new(budgets: Budgets) -> Self {
-        Self { budgets, words: Words::new(DETECTORS), detectors: DETECTORS, depth: Depth::Possible }
+        let markup = DETECTORS
+            .iter()
+            .enumerate()
+            .filter(|(_, detector)| MARKUP_DETECTORS.contains(&detector.name))
+            .fold(0, |bits, (index, _)| bits | 1 << index);
+        Self { budgets, words: Words::new(DETECTORS), detectors: DETECTORS, markup, depth: Depth::Possible }
     }
 
     /// Makes an engine that asks every detector about every value: slow, and equal in its findings.
@@ -72,6 +79,9 @@ impl Engine {
         inspection.finish()
     }
 }
+
+/// XML's own detectors: the others read its text and attributes, where its tags would be an alarm a line.
+const MARKUP_DETECTORS: &[&str] = &["xxe"];
 
 /// One form of one value, as the detectors were shown it.
 #[doc(hidden)]
@@ -165,6 +175,11 @@ impl<'e> Inspection<'e> {
         if words != 0 {
             self.read(field, !words);
         }
+    }
+
+    /// Shows a document, read in parts otherwise, to the detectors of its markup.
+    pub(crate) fn markup(&mut self, field: &Field<'_>) {
+        self.read(field, !self.engine.markup);
     }
 
     /// Reads one field in all its decoded forms.

@@ -11,6 +11,7 @@ use crate::value::{Field, Wire};
 
 pub(crate) use self::base64::decode as base64;
 pub(crate) use self::quoted_printable::decode as quoted_printable;
+pub(crate) use self::utf16::decode_utf7 as utf7;
 
 /// The value as the place it stands in decodes it.
 pub(crate) fn plain<'a>(field: &Field<'a>) -> Cow<'a, [u8]> {

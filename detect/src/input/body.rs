@@ -1,10 +1,13 @@
 //! The body: read as what it is, which need not be what its Content-Type says.
 
+use std::borrow::Cow;
+
 use crate::decode;
 use crate::engine::Inspection;
+use crate::input::inflate::{self, Coding, Inflated};
 use crate::input::json::End;
 use crate::input::sniff::{self, Kind};
-use crate::input::{document, multipart, pairs};
+use crate::input::{charset, document, multipart, pairs, protobuf, xml};
 use crate::request::Request;
 use crate::signal::{Location, Tag};
 use crate::value::{Field, Part, Wire};
@@ -23,17 +26,56 @@ pub(crate) fn walk(request: &Request<'_>, inspection: &mut Inspection<'_>) {
         }
         _ => received,
     };
-    let cut = request.body.truncated || bytes.len() < received.len();
     if request.body.truncated {
         inspection.limit();
     }
+    let cut = if request.body.truncated || bytes.len() < received.len() { Cut::Short } else { Cut::Whole };
     let content_type = request.header_values("content-type").next().unwrap_or_default();
     if content_type.is_empty() && matches!(request.method, b"POST" | b"PUT" | b"PATCH") {
         inspection.note(Tag::NoContentType, Location::Post, "CONTENT-TYPE", b"");
     }
-    Source { bytes, content_type, cut: if cut { Cut::Short } else { Cut::Whole }, name: b"" }
-        .walk(inspection);
+    let codings = request.header_values("content-encoding").next().unwrap_or_default();
+    let inflated = inflate(bytes, codings, cut, inspection);
+    let bytes = charset::ascii_compatible(&inflated, content_type);
+    if matches!(bytes, Cow::Owned(_)) {
+        inspection.note(Tag::BodyParserEvasion, Location::Post, "CHARSET", content_type);
+    }
+    Source { bytes: &bytes, content_type, cut, name: b"" }.walk(inspection);
 }
+
+/// Undoes the body's content coding, declared or not, as far as the caps allow.
+fn inflate<'a>(bytes: &'a [u8], codings: &[u8], cut: Cut, inspection: &mut Inspection<'_>) -> Cow<'a, [u8]> {
+    let budgets = inspection.budgets();
+    let by_ratio = bytes.len().saturating_mul(budgets.inflate_ratio).max(SMALLEST_CAP);
+    let cap = budgets.inflated_bytes.min(by_ratio);
+    let inflated = match Coding::sniffed(bytes) {
+        _ if !codings.is_empty() && !codings.eq_ignore_ascii_case(b"identity") => {
+            inflate::undo(bytes, codings, cap)
+        }
+        Some(coding) => coding.decode(bytes, cap),
+        None => return Cow::Borrowed(bytes),
+    };
+    match inflated {
+        Inflated::Whole(inflated) => Cow::Owned(inflated),
+        Inflated::Capped(start) => {
+            inspection.limit();
+            Cow::Owned(start)
+        }
+        Inflated::Broken(start) if cut == Cut::Short => Cow::Owned(start),
+        Inflated::Broken(start) => {
+            inspection.note(Tag::Compressed, Location::Post, "CODING-BROKEN", codings);
+            // A server that does not know codings, or that gives up, may still read what is there.
+            if start.is_empty() { Cow::Borrowed(bytes) } else { Cow::Owned(start) }
+        }
+        Inflated::Unknown => {
+            inspection.note(Tag::Compressed, Location::Post, "CODING-UNKNOWN", codings);
+            Cow::Borrowed(bytes)
+        }
+    }
+}
+
+/// Decompressed bytes that are read whatever the ratio.
+const SMALLEST_CAP: usize = 64 * 1024;
 
 /// Whether all of the body is at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +129,9 @@ impl Source<'_> {
             Kind::Form => self.form(inspection),
             Kind::Json => self.json(Some(Kind::Json), inspection),
             Kind::Multipart => self.multipart(inspection),
-            Kind::Xml | Kind::Graphql | Kind::Text => self.text(self.bytes, inspection),
+            Kind::Xml => self.xml(inspection),
+            Kind::Graphql => self.graphql(inspection),
+            Kind::Text => self.text(self.bytes, inspection),
             Kind::Protobuf | Kind::Binary => self.binary(inspection),
         }
     }
@@ -188,9 +232,61 @@ impl Source<'_> {
         inspection.field(&Field { part: Part::Text, raw: bytes, ..self.field() });
     }
 
-    fn binary(&self, inspection: &mut Inspection<'_>) {
-        if sniff::is_text(self.bytes) {
+    fn xml(&self, inspection: &mut Inspection<'_>) {
+        inspection.markup(&Field { part: Part::Text, raw: self.bytes, ..self.field() });
+        let depth = inspection.budgets().depth;
+        let end = xml::walk(self.bytes, depth, &mut |token| {
+            let name = if token.name.is_empty() { self.name } else { token.name };
+            let field = Field { part: token.part, name, raw: token.text, ..self.field() };
+            match token.part {
+                Part::Value => document::value(&field, inspection),
+                _ => inspection.field(&field),
+            }
+        });
+        match end {
+            xml::End::Whole => {}
+            xml::End::Cut if self.cut == Cut::Short => {}
+            xml::End::Cut => inspection.note(Tag::XmlError, Location::Post, "XML-CUT", b""),
+            xml::End::Broken => inspection.note(Tag::XmlError, Location::Post, "XML-SYNTAX", b""),
+            xml::End::Spent(at) => {
+                inspection.limit();
+                self.text(self.bytes.get(at..).unwrap_or_default(), inspection);
+            }
+        }
+    }
+
+    fn graphql(&self, inspection: &mut Inspection<'_>) {
+        let field = Field { raw: self.bytes, ..self.field() };
+        if document::query(&field, inspection).is_none() {
+            inspection.note(Tag::MalformedData, Location::Post, "NOT-GRAPHQL", b"");
             self.text(self.bytes, inspection);
         }
     }
+
+    fn binary(&self, inspection: &mut Inspection<'_>) {
+        let mut strings = Vec::new();
+        let depth = inspection.budgets().depth.min(DEEPEST_MESSAGE);
+        if sniff::is_text(self.bytes) {
+            self.text(self.bytes, inspection);
+        } else if protobuf::walk(self.bytes, depth, &mut |text| strings.push(text)) == protobuf::End::Message {
+            for raw in strings {
+                document::value(&Field { raw, ..self.field() }, inspection);
+            }
+        } else {
+            self.runs(inspection);
+        }
+    }
+
+    /// Hands on the texts that lie between other bytes.
+    fn runs(&self, inspection: &mut Inspection<'_>) {
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+        for raw in self.bytes.split(|byte| !is_plain(byte)).filter(|run| run.len() >= SHORTEST_RUN) {
+            inspection.field(&Field { part: Part::Text, raw, ..self.field() });
+        }
+    }
 }
+
+/// Messages within messages that are read; each level reads its bytes again.
+const DEEPEST_MESSAGE: usize = 8;
+/// Text between binary bytes is read from this length on; shorter runs are chance.
+const SHORTEST_RUN: usize = 16;

@@ -2,7 +2,7 @@
 
 use crate::decode;
 use crate::engine::Inspection;
-use crate::input::{grammar, pairs, target};
+use crate::input::{document, grammar, pairs, target};
 use crate::request::{Header, Request};
 use crate::signal::Location;
 use crate::value::{Field, Part, Wire};
@@ -53,7 +53,9 @@ fn authorization(field: &Field<'_>, inspection: &mut Inspection<'_>) {
         decode::base64(text)
     });
     let Some(decoded) = decoded else {
-        return inspection.field(field);
+        let token = field.raw.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
+        let raw = token.and_then(|_| field.raw.get(7..)).unwrap_or(field.raw);
+        return document::value(&Field { raw, ..*field }, inspection);
     };
     if inspection.take_decoded(decoded.len()) {
         for raw in decoded.splitn(2, |&byte| byte == b':') {

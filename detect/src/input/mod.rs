@@ -2,15 +2,19 @@
 //! [`Field`](crate::value::Field).
 
 mod body;
+mod charset;
 mod document;
 mod grammar;
 mod graphql;
 mod headers;
+mod inflate;
 mod json;
 mod multipart;
 mod pairs;
+mod protobuf;
 mod sniff;
 mod target;
+mod xml;
 
 use crate::engine::Inspection;
 use crate::request::Request;
