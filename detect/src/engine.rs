@@ -3,7 +3,7 @@
 use crate::budget::{Budgets, Steps};
 use crate::decode;
 use crate::detectors::{self, DETECTORS, Detector};
-use crate::features::Words;
+use crate::features::{Features, Words};
 use crate::input;
 use crate::request::{Request, Response};
 use crate::signal::{Location, Signal, Signals, Tag};
@@ -207,7 +207,7 @@ impl<'e> Inspection<'e> {
         decode::forms(&field, self, |inspection, bytes| inspection.form(&field, bytes, &mut fired));
     }
 
-    fn form(&mut self, field: &Field<'_>, bytes: &[u8], fired: &mut u64) {
+    fn form(&mut self, field: &Field<'_>, bytes: &[u8], fired: &mut u64) -> Features {
         if let Some(trace) = &mut self.trace {
             trace.push(Form::new(field, bytes));
         }
@@ -227,6 +227,7 @@ impl<'e> Inspection<'e> {
                 self.found(field, bytes, &finding);
             }
         }
+        features
     }
 
     fn found(&mut self, field: &Field<'_>, bytes: &[u8], finding: &Finding) {
@@ -252,6 +253,12 @@ impl<'e> Inspection<'e> {
         let value = cut(value, self.engine.budgets.evidence_bytes).to_vec();
         let span = 0..value.len();
         self.signal(Signal { tag, location, name: Vec::new(), value, span, detector });
+    }
+
+    /// Adds a finding about the bytes of `field` as such.
+    pub(crate) fn about(&mut self, tag: Tag, field: &Field<'_>, detector: &'static str, form: &[u8]) {
+        let span = 0..form.len().min(self.engine.budgets.evidence_bytes);
+        self.found(field, form, &Finding { tag, detector, span });
     }
 
     fn finish(mut self) -> Signals {

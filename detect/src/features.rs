@@ -81,6 +81,16 @@ impl Features {
         self.bytes & classes == classes
     }
 
+    /// Whether no byte outside `classes` was seen.
+    pub(crate) fn only(self, classes: u32) -> bool {
+        self.bytes & !classes == 0
+    }
+
+    /// The classes that these features have and `other` has not.
+    pub(crate) fn beyond(self, other: Self) -> u32 {
+        self.bytes & !other.bytes
+    }
+
     /// The detectors of which a word was seen, a bit each.
     pub(crate) fn words(self) -> u64 {
         self.words

@@ -1,23 +1,22 @@
 //! Base64 (RFC 4648), lenient: both alphabets, padding or none, white space skipped.
 
+use memchr::memmem;
+
+use super::text;
+
 /// Decodes all of `bytes`; none if a byte belongs to neither alphabet or the length cannot be right.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len() / 4 * 3 + 3);
     let (mut bits, mut held, mut padding) = (0_u32, 0_u32, 0_u32);
     for &byte in bytes {
-        let digit = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            // In a form the plus sign comes out as a space.
-            b'+' | b'-' | b' ' => 62,
-            b'/' | b'_' => 63,
-            b'=' => {
+        let digit = match digit(byte) {
+            Some(digit) => digit,
+            None if byte == b'=' => {
                 padding += 1;
                 continue;
             }
-            b'\r' | b'\n' | b'\t' => continue,
-            _ => return None,
+            None if matches!(byte, b'\r' | b'\n' | b'\t') => continue,
+            None => return None,
         };
         if padding > 0 {
             return None;
@@ -26,8 +25,45 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
         held += 6;
         if held >= 8 {
             held -= 8;
+            #[expect(clippy::cast_possible_truncation, reason = "masked to a byte")]
             out.push((bits >> held & 0xff) as u8);
         }
     }
     (held < 6 && padding <= 2).then_some(out)
 }
+
+/// Decodes `bytes` if it is base64 as a whole and holds text.
+pub(crate) fn whole(bytes: &[u8]) -> Option<Vec<u8>> {
+    let bytes = bytes.trim_ascii();
+    // Words and numbers pass for base64; what they decode to is binary, and that shows in the first few bytes.
+    if bytes.len() < SHORTEST || !text::is_text(&decode(bytes.get(..SHORTEST)?)?) {
+        return None;
+    }
+    decode(bytes).filter(|decoded| text::is_text(decoded))
+}
+
+/// Decodes what follows `base64,` in a `data:` URL.
+pub(crate) fn in_data_url(bytes: &[u8]) -> Option<Vec<u8>> {
+    let start = memmem::find(bytes, b"base64,")? + b"base64,".len();
+    let rest = bytes.get(start..)?.trim_ascii_start();
+    let end = rest.iter().position(|&byte| digit(byte).is_none() || byte == b' ').unwrap_or(rest.len());
+    let body = rest.get(..end)?;
+    // A cut group at the end is dropped: only text is wanted.
+    let body = if body.len() % 4 == 1 { body.get(..end - 1)? } else { body };
+    decode(body).filter(|decoded| decoded.len() >= 4 && text::is_text(decoded))
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        // In a form the plus sign comes out as a space.
+        b'+' | b'-' | b' ' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
+}
+
+/// Shorter values say nothing.
+const SHORTEST: usize = 12;

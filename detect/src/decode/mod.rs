@@ -1,13 +1,25 @@
 //! Decoding to a fixed point: every plain form that a field can take on its way to an interpreter.
+//!
+//! Each decoder undoes one thing and is tried on every form found so far, as far as the form's byte classes say that
+//! it can apply. A form is handed on once; the budget bounds how many there are. Where nothing applies, nothing is
+//! allocated.
 
 mod base64;
+mod escapes;
+mod hex;
+mod html;
 mod percent;
 mod quoted_printable;
+mod text;
+mod unicode;
+mod utf16;
 
 use std::borrow::Cow;
 
 use crate::engine::Inspection;
-use crate::value::{Field, Wire};
+use crate::features::Features;
+use crate::signal::{Location, Tag};
+use crate::value::{Field, Part, Wire};
 
 pub(crate) use self::base64::decode as base64;
 pub(crate) use self::quoted_printable::decode as quoted_printable;
@@ -22,23 +34,209 @@ pub(crate) fn plain<'a>(field: &Field<'a>) -> Cow<'a, [u8]> {
     }
 }
 
-/// Calls `each` once with every distinct form of `field`: as received, as its place decodes it, and as further
-/// decoders find it, within the budget for forms and decoded bytes.
+/// Calls `each` once with every distinct form of `field`: as its place decodes it, and as further decoders find it,
+/// within the budget for forms and decoded bytes. `each` returns the form's features.
 pub(crate) fn forms<'e>(
     field: &Field<'_>,
     inspection: &mut Inspection<'e>,
-    mut each: impl FnMut(&mut Inspection<'e>, &[u8]),
+    mut each: impl FnMut(&mut Inspection<'e>, &[u8]) -> Features,
 ) {
-    let mut form = plain(field);
-    for _ in 0..inspection.budgets().forms {
-        each(inspection, &form);
-        let next = match percent::decode(&form, percent::Plus::Itself) {
-            Cow::Borrowed(_) => return,
-            Cow::Owned(next) => next,
-        };
-        if !inspection.take_decoded(next.len()) {
-            return;
+    let first = plain(field);
+    if matches!(first, Cow::Owned(_)) && !inspection.take_decoded(first.len()) {
+        return;
+    }
+    let features = each(inspection, &first);
+    note_bytes(field, &first, features, inspection);
+    if !DECODERS.iter().any(|decoder| (decoder.applies)(features, field)) {
+        return;
+    }
+    let layered = matches!(first, Cow::Owned(_));
+    let mut known = vec![Form { bytes: first, features, layered }];
+    let mut next = 0;
+    while next < known.len() {
+        for decoder in DECODERS {
+            let Some(form) = known.get(next).filter(|form| (decoder.applies)(form.features, field)) else {
+                continue;
+            };
+            let Some(decoded) = (decoder.decode)(&form.bytes, field) else {
+                continue;
+            };
+            if decoded.is_empty() || known.iter().any(|form| *form.bytes == decoded) {
+                continue;
+            }
+            if known.len() >= inspection.budgets().forms {
+                return inspection.limit();
+            }
+            if !inspection.take_decoded(decoded.len()) {
+                return;
+            }
+            let features = each(inspection, &decoded);
+            if decoder.name == PERCENT && form.layered && hides(form, features) {
+                inspection.about(Tag::DoubleEncoding, field, "PERCENT-TWICE", &form.bytes);
+            }
+            let layered = form.layered || decoder.name == PERCENT;
+            known.push(Form { bytes: Cow::Owned(decoded), features, layered });
         }
-        form = Cow::Owned(next);
+        next += 1;
+    }
+}
+
+/// A form that was handed on, and is to be decoded further.
+struct Form<'a> {
+    bytes: Cow<'a, [u8]>,
+    features: Features,
+    /// Whether percent encoding was undone on the way here.
+    layered: bool,
+}
+
+/// One thing that can be undone.
+struct Decoder {
+    name: &'static str,
+    /// Whether a form with these features can change.
+    applies: fn(Features, &Field<'_>) -> bool,
+    /// The decoded form; none where nothing changes.
+    decode: fn(&[u8], &Field<'_>) -> Option<Vec<u8>>,
+}
+
+const DECODERS: &[Decoder] = &[
+    Decoder {
+        name: PERCENT,
+        applies: |features, _| features.any(Features::PERCENT),
+        decode: |form, _| match percent::decode(form, percent::Plus::Itself) {
+            Cow::Owned(decoded) => Some(decoded),
+            Cow::Borrowed(_) => None,
+        },
+    },
+    Decoder {
+        name: "percent-strays",
+        applies: |features, _| features.all(Features::PERCENT | Features::ALPHA),
+        decode: |form, _| percent::without_strays(form),
+    },
+    Decoder {
+        name: "html",
+        applies: |features, _| features.any(Features::AMP),
+        decode: |form, _| html::decode(form),
+    },
+    Decoder {
+        name: "js",
+        applies: |features, _| features.any(Features::BACKSLASH),
+        decode: |form, _| escapes::decode_js(form),
+    },
+    Decoder {
+        name: "css",
+        applies: |features, _| features.any(Features::BACKSLASH),
+        decode: |form, _| escapes::decode_css(form),
+    },
+    Decoder {
+        name: "overlong",
+        applies: |features, _| features.any(Features::HIGH),
+        decode: |form, _| unicode::decode_overlong(form),
+    },
+    Decoder {
+        name: "fold",
+        applies: |features, _| features.any(Features::HIGH),
+        decode: |form, _| unicode::fold(form),
+    },
+    Decoder {
+        name: "nul",
+        applies: |features, _| features.any(Features::NUL),
+        decode: |form, _| utf16::without_nuls(form),
+    },
+    Decoder {
+        name: "utf-7",
+        applies: |features, field| {
+            features.any(Features::PLUS)
+                || (field.wire == Wire::Form && features.all(Features::SPACE | Features::ALPHA))
+        },
+        decode: |form, field| match field.wire {
+            // The form's own decoding has made spaces of the plus signs.
+            Wire::Form => utf16::decode_utf7(&percent::decode(field.raw, percent::Plus::Itself)),
+            _ => utf16::decode_utf7(form),
+        },
+    },
+    Decoder {
+        name: "base64",
+        applies: |features, _| features.only(BASE64),
+        decode: |form, _| base64::whole(form),
+    },
+    Decoder {
+        name: "data-url",
+        applies: |features, _| features.all(Features::ALPHA | Features::COLON | Features::COMMA),
+        decode: |form, _| base64::in_data_url(form),
+    },
+    Decoder {
+        name: "hex",
+        applies: |features, _| features.only(Features::ALPHA | Features::DIGIT),
+        decode: |form, _| hex::whole(form),
+    },
+    Decoder {
+        name: "hex-path",
+        applies: |features, _| features.all(Features::ALPHA | Features::DIGIT),
+        decode: |form, _| hex::in_path(form.get(..form.len().min(LONGEST_PATH))?),
+    },
+    Decoder {
+        name: "path-parameters",
+        applies: |features, field| {
+            field.part == Part::Whole && field.location == Location::Path && features.any(Features::SEMI)
+        },
+        decode: |form, _| without_parameters(form),
+    },
+];
+
+const PERCENT: &str = "percent";
+
+const BASE64: u32 = Features::ALPHA
+    | Features::DIGIT
+    | Features::PLUS
+    | Features::SLASH
+    | Features::EQUALS
+    | Features::HYPHEN
+    | Features::UNDERSCORE
+    | Features::SPACE
+    | Features::LINE;
+
+/// What nobody needs to encode twice in an honest value, such as a URL within a URL.
+const HIDDEN: u32 = Features::QUOTE
+    | Features::LT
+    | Features::GT
+    | Features::SEMI
+    | Features::PIPE
+    | Features::NUL
+    | Features::LINE
+    | Features::CONTROL
+    | Features::BACKSLASH
+    | Features::DOLLAR
+    | Features::PAREN
+    | Features::BRACE;
+
+/// Bytes of a value up to which `0x2f` counts as a slash.
+const LONGEST_PATH: usize = 2048;
+
+fn hides(form: &Form<'_>, decoded: Features) -> bool {
+    decoded.beyond(form.features) & HIDDEN != 0
+        || form.bytes.windows(3).any(|escape| escape.eq_ignore_ascii_case(b"%2e"))
+}
+
+/// Tomcat and its like cut `;name=value` off each segment before they resolve the path.
+fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(path.len());
+    for (n, segment) in path.split(|&byte| byte == b'/').enumerate() {
+        if n > 0 {
+            out.push(b'/');
+        }
+        let end = memchr::memchr(b';', segment).unwrap_or(segment.len());
+        out.extend_from_slice(segment.get(..end)?);
+    }
+    Some(out)
+}
+
+fn note_bytes(field: &Field<'_>, form: &[u8], features: Features, inspection: &mut Inspection<'_>) {
+    if features.any(Features::NUL) {
+        inspection.about(Tag::NullByte, field, "NUL", form);
+    }
+    if features.any(Features::HIGH)
+        && std::str::from_utf8(form).is_err_and(|error| error.error_len().is_some())
+    {
+        inspection.about(Tag::NotUtf8, field, "UTF-8", form);
     }
 }

@@ -1,6 +1,11 @@
 //! Percent decoding (RFC 3986 section 2.1), lenient: a `%` that starts no escape stays itself.
+//!
+//! Beside `%41` it reads what some servers read: `%u0041` (IIS, ASP) and escapes whose digits are no digits but come
+//! out as an overlong slash (old IIS: `%c0%9v`).
 
 use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
 
 use crate::scan::hex_digit;
 
@@ -15,31 +20,106 @@ pub(crate) enum Plus {
 
 /// Undoes one layer of percent encoding; borrows where there is none.
 pub(crate) fn decode(bytes: &[u8], plus: Plus) -> Cow<'_, [u8]> {
-    let special = |byte: u8| byte == b'%' || (byte == b'+' && plus == Plus::Space);
-    let Some(first) = bytes.iter().position(|&byte| special(byte)) else {
+    let next = |bytes: &[u8]| match plus {
+        Plus::Itself => memchr(b'%', bytes),
+        Plus::Space => memchr2(b'%', b'+', bytes),
+    };
+    let Some(first) = next(bytes) else {
         return Cow::Borrowed(bytes);
     };
     let mut out = Vec::with_capacity(bytes.len());
-    out.extend_from_slice(bytes.get(..first).unwrap_or_default());
-    let mut rest = bytes.get(first..).unwrap_or_default();
+    let mut rest = bytes;
+    let mut found = Some(first);
     let mut changed = false;
-    while let Some((&byte, tail)) = rest.split_first() {
-        if let (b'%', Some(decoded)) = (byte, escape(tail)) {
-            out.push(decoded);
-            changed = true;
-            rest = tail.get(2..).unwrap_or_default();
-            continue;
-        }
-        let is_space = byte == b'+' && plus == Plus::Space;
-        changed |= is_space;
-        out.push(if is_space { b' ' } else { byte });
-        rest = tail;
+    while let Some(at) = found {
+        let (head, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(head);
+        let used = match tail {
+            [b'+', ..] => {
+                out.push(b' ');
+                changed = true;
+                1
+            }
+            _ => match escape(tail.get(1..).unwrap_or_default(), &mut out) {
+                Some(used) => {
+                    changed = true;
+                    used + 1
+                }
+                None => {
+                    out.push(b'%');
+                    1
+                }
+            },
+        };
+        rest = tail.get(used..).unwrap_or_default();
+        found = next(rest);
     }
-    if changed { Cow::Owned(out) } else { Cow::Borrowed(bytes) }
+    if !changed {
+        return Cow::Borrowed(bytes);
+    }
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
 }
 
-fn escape(tail: &[u8]) -> Option<u8> {
-    let high = hex_digit(*tail.first()?)?;
-    let low = hex_digit(*tail.get(1)?)?;
-    Some(high << 4 | low)
+/// Drops each `%` between two letters that starts no escape, as ASP does: `SEL%ECT`.
+pub(crate) fn without_strays(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_stray = |at: usize| {
+        let near = |at: Option<usize>| at.and_then(|at| bytes.get(at)).copied().unwrap_or_default();
+        near(at.checked_sub(1)).is_ascii_alphabetic()
+            && near(at.checked_add(1)).is_ascii_alphabetic()
+            && escape(bytes.get(at + 1..).unwrap_or_default(), &mut Vec::new()).is_none()
+    };
+    let mut out = Vec::new();
+    let mut from = 0;
+    for at in memchr::memchr_iter(b'%', bytes).filter(|&at| is_stray(at)) {
+        out.extend_from_slice(bytes.get(from..at)?);
+        from = at + 1;
+    }
+    if from == 0 {
+        return None;
+    }
+    out.extend_from_slice(bytes.get(from..)?);
+    Some(out)
+}
+
+/// Decodes the escape whose `%` stands before `tail` into `out`; says how many bytes of `tail` it took.
+fn escape(tail: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    match *tail {
+        [a, b, b'%', c, d, ..] if let Some(ascii) = loose_pair([a, b, c, d]) => {
+            out.push(ascii);
+            Some(5)
+        }
+        [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            out.push(hex_digit(high)? << 4 | hex_digit(low)?);
+            Some(2)
+        }
+        [b'u' | b'U', a, b, c, d, ..] => {
+            let code = [a, b, c, d]
+                .into_iter()
+                .try_fold(0, |code: u32, digit| Some(code << 4 | u32::from(hex_digit(digit)?)))?;
+            let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            Some(5)
+        }
+        _ => None,
+    }
+}
+
+/// Old IIS does not check that digits are digits: `%bg%qf` is 0xc0 0xaf, an overlong slash.
+fn loose_pair(digits: [u8; 4]) -> Option<u8> {
+    if digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let [a, b, c, d] = digits.map(loose_digit);
+    let (lead, next) = ((a? << 4).wrapping_add(b?), (c? << 4).wrapping_add(d?));
+    let ascii = (lead & 1) << 6 | next & 0x3f;
+    (lead & 0xfe == 0xc0 && next & 0xc0 == 0x80 && matches!(ascii, b'/' | b'\\' | b'.')).then_some(ascii)
+}
+
+fn loose_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'z' | b'A'..=b'Z' => Some((byte & 0xdf) - b'A' + 10),
+        _ => None,
+    }
 }

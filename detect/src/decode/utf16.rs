@@ -1,0 +1,48 @@
+//! UTF-7, and what is left of UTF-16 and of NUL tricks inside a value.
+
+use memchr::memchr;
+
+use super::{base64, text};
+
+/// Drops NULs: a C program stops at one, other filters lose it, UTF-16 text has one in each ASCII character.
+pub(crate) fn without_nuls(bytes: &[u8]) -> Option<Vec<u8>> {
+    let bytes = bytes.strip_prefix(b"\xff\xfe").or_else(|| bytes.strip_prefix(b"\xfe\xff")).unwrap_or(bytes);
+    memchr(0, bytes)?;
+    Some(bytes.iter().copied().filter(|&byte| byte != 0).collect())
+}
+
+/// Decodes UTF-7 (RFC 2152); none unless it hides one of the characters that it is used to hide.
+pub(crate) fn decode_utf7(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut rest = bytes;
+    let mut hides = false;
+    while let Some(at) = memchr(b'+', rest) {
+        out.extend_from_slice(rest.get(..at)?);
+        let run = rest.get(at + 1..)?;
+        let end =
+            run.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'/' || *byte == b'+'));
+        let end = end.unwrap_or(run.len());
+        let decoded = run.get(..end).filter(|run| run.len() >= 3).and_then(utf16_text);
+        match decoded {
+            Some(decoded) => {
+                hides |= decoded.iter().any(|byte| matches!(byte, b'<' | b'>' | b'"' | b'\'' | b'&' | b'{'));
+                out.extend_from_slice(&decoded);
+                let tail = run.get(end..)?;
+                rest = tail.strip_prefix(b"-").unwrap_or(tail);
+            }
+            None => {
+                out.push(b'+');
+                rest = run;
+            }
+        }
+    }
+    out.extend_from_slice(rest);
+    hides.then_some(out)
+}
+
+fn utf16_text(run: &[u8]) -> Option<Vec<u8>> {
+    let units = base64::decode(run)?;
+    let units = units.chunks_exact(2).filter_map(|pair| Some(u16::from_be_bytes(pair.try_into().ok()?)));
+    let decoded = String::from_utf16(&units.collect::<Vec<_>>()).ok()?.into_bytes();
+    text::is_text(&decoded).then_some(decoded)
+}
