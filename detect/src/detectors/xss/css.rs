@@ -1,0 +1,113 @@
+//! Style sheets: comments and escapes undone, then the few things in CSS that run or load script.
+
+use crate::detectors::xss::entity::Decoded;
+
+/// Whether the style text runs script in any browser, or loads what may.
+pub(super) fn runs(style: &[u8]) -> bool {
+    holds(style, NEEDLES)
+}
+
+/// Whether the value itself, as part of a style sheet or attribute, is a declaration that runs script.
+pub(super) fn declares(value: &[u8]) -> bool {
+    let plain = || memchr::memchr_iter(b'(', value).any(|open| ends_declaration(value.get(..open)));
+    let commented = || memchr::memmem::find(value, b"*/").is_some() && holds(value, DECLARATIONS);
+    plain() || commented()
+}
+
+fn ends_declaration(before: Option<&[u8]>) -> bool {
+    let name = b"expression";
+    let before = before.unwrap_or_default().trim_ascii_end();
+    let Some((head, end)) = before.len().checked_sub(name.len()).and_then(|at| before.split_at_checked(at))
+    else {
+        return false;
+    };
+    end.eq_ignore_ascii_case(name) && head.trim_ascii_end().last() == Some(&b':')
+}
+
+fn holds(style: &[u8], needles: &[&[u8]]) -> bool {
+    let mut tail = Tail::default();
+    let mut source = Decoded::new(style).peekable();
+    while let Some(byte) = source.next() {
+        let plain = match byte {
+            b'/' if source.peek() == Some(&b'*') => {
+                source.next();
+                skip_comment(&mut source);
+                continue;
+            }
+            b'\\' => match escape(&mut source) {
+                Some(plain) => plain,
+                None => continue,
+            },
+            _ => byte,
+        };
+        if plain > b' ' && tail.push(plain.to_ascii_lowercase(), needles) {
+            return true;
+        }
+    }
+    false
+}
+
+fn skip_comment(source: &mut std::iter::Peekable<Decoded<'_>>) {
+    let mut star = false;
+    for byte in source.by_ref() {
+        if star && byte == b'/' {
+            return;
+        }
+        star = byte == b'*';
+    }
+}
+
+/// Decodes what follows a backslash: up to six hexadecimal digits and a space, or any character for itself.
+fn escape(source: &mut std::iter::Peekable<Decoded<'_>>) -> Option<u8> {
+    let mut value = 0_u32;
+    let mut digits = 0;
+    while digits < 6 {
+        let Some(digit) = source.peek().and_then(|&byte| char::from(byte).to_digit(16)) else { break };
+        value = value << 4 | digit;
+        digits += 1;
+        source.next();
+    }
+    if digits == 0 {
+        return source.next();
+    }
+    if source.peek().is_some_and(u8::is_ascii_whitespace) {
+        source.next();
+    }
+    u8::try_from(value).ok()
+}
+
+/// The last bytes read, without white space.
+#[derive(Default)]
+struct Tail {
+    bytes: u128,
+}
+
+impl Tail {
+    /// Adds a byte and says whether one of `needles` now ends here.
+    fn push(&mut self, byte: u8, needles: &[&[u8]]) -> bool {
+        self.bytes = self.bytes << 8 | u128::from(byte);
+        matches!(byte, b'(' | b':' | b't' | b'g' | b'l')
+            && needles.iter().any(|needle| self.ends_with(needle))
+    }
+
+    fn ends_with(&self, needle: &[u8]) -> bool {
+        let bytes = self.bytes.to_be_bytes();
+        bytes.ends_with(needle)
+    }
+}
+
+const NEEDLES: &[&[u8]] = &[
+    b"expression(",
+    b"javascript:",
+    b"vbscript:",
+    b"livescript:",
+    b"mocha:",
+    b"-moz-binding",
+    b"behavior:",
+    b"behaviour:",
+    b"@import",
+    b"data:text/html",
+];
+
+const DECLARATIONS: &[&[u8]] =
+    &[b":expression(", b"-moz-binding:url", b"behavior:url", b"url(javascript:", b"url(vbscript:"];

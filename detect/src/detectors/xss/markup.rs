@@ -1,0 +1,233 @@
+//! Markup: every `<` of a value read as a tag open.
+//!
+//! A value may be reflected inside an attribute, a comment or raw text, where an earlier `<` or quote of its own opens
+//! nothing. So each `<` is tried for itself; the attributes of one that lies inside an earlier tag are read under an
+//! allowance that keeps the cost linear.
+
+use crate::budget::Steps;
+use crate::detectors::xss::Hit;
+use crate::detectors::xss::attribute;
+use crate::detectors::xss::css;
+use crate::detectors::xss::js;
+use crate::detectors::xss::tag::{Attribute, Attributes, Name, is_space, opens_tag};
+use crate::detectors::xss::url::Plain;
+
+/// Finds the first tag that runs script.
+pub(super) fn hit(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
+    let mut covered = 0;
+    let mut allowance = 4 * bytes.len() + 4096;
+    for open in memchr::memchr_iter(b'<', bytes) {
+        if !steps.take(1) {
+            return None;
+        }
+        let after = bytes.get(open + 1..)?;
+        let hidden = after.iter().take_while(|&&byte| byte == 0).count();
+        let after = after.get(hidden..).unwrap_or_default();
+        let at = open + 1 + hidden;
+        let found = match after.first() {
+            Some(b'/') => end_tag(after, open),
+            Some(b'?') => instruction(after, open),
+            Some(first) if first.is_ascii_alphabetic() || *first >= 0x80 => {
+                let nested = open < covered;
+                if nested && allowance == 0 {
+                    element_alone(bytes, open, at)
+                } else {
+                    let (found, end) = open_tag(bytes, open, at, steps);
+                    if nested {
+                        allowance = allowance.saturating_sub(end - open);
+                    } else {
+                        covered = end;
+                    }
+                    found
+                }
+            }
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+/// Script calls close behind a tag open, of whatever kind: what a filter that strips brackets or tags leaves of an
+/// attack, and markup that only some browsers know.
+pub(super) fn near_sink(bytes: &[u8]) -> Option<Hit> {
+    let mut from = 0;
+    while let Some(sink) = js::loose(bytes.get(from..)?) {
+        let (start, end) = (from + sink.start, from + sink.end);
+        let before = bytes.get(start.saturating_sub(NEAR)..start)?;
+        let bracket = memchr::memrchr2_iter(b'<', b'>', before).find(|&at| {
+            let (text, rest) = before.split_at_checked(at).unwrap_or_default();
+            opens_tag(rest) || text.ends_with(b"script")
+        });
+        let after = bytes.get(end..)?;
+        let closes =
+            || memchr::memmem::find(after.get(..after.len().min(NEAR)).unwrap_or_default(), b"/script");
+        if bracket.is_some() || closes().is_some() {
+            return Hit::new("XSS-SINK", start..end);
+        }
+        from = end;
+    }
+    None
+}
+
+fn end_tag(after: &[u8], open: usize) -> Option<Hit> {
+    let (name, length) = tag_name(after.get(1..)?);
+    if name.bytes() == b"script" { Hit::new("XSS-SCRIPT", open..open + 2 + length) } else { None }
+}
+
+fn instruction(after: &[u8], open: usize) -> Option<Hit> {
+    let target = after.get(1..)?;
+    let known = [&b"import"[..], b"xml-stylesheet", b"xml:namespace"];
+    let found = known.iter().find(|known| crate::scan::starts_with_ignore_case(target, known))?;
+    let next = target.get(found.len()).copied().unwrap_or(b' ');
+    if is_space(next) || next == b'/' {
+        Hit::new("XSS-INSTRUCTION", open..open + 2 + found.len())
+    } else {
+        None
+    }
+}
+
+/// Reads the tag whose name starts at `at`; says where it ends too.
+fn open_tag(bytes: &[u8], open: usize, at: usize, steps: &mut Steps) -> (Option<Hit>, usize) {
+    let (name, length) = tag_name(bytes.get(at..).unwrap_or_default());
+    if length == 0 {
+        return (None, at);
+    }
+    let end_of_name = at + length;
+    let always = always(name.bytes()) && ends_name(bytes, end_of_name);
+    let mut attributes = Attributes::new(bytes, end_of_name);
+    let mut seen = Seen::default();
+    while let Some(attribute) = attributes.next() {
+        if !steps.take(1) {
+            return (None, attributes.at());
+        }
+        if let Some(detector) = attribute::runs(&attribute) {
+            return (Hit::new(detector, attribute.from..attribute.to), attributes.at());
+        }
+        if always && !attribute.value.is_empty() {
+            return (Hit::new("XSS-SCRIPT", open..attribute.to), attributes.at());
+        }
+        seen.note(&attribute);
+        if seen.loads(name.bytes()) {
+            return (Hit::new("XSS-ELEMENT", open..attribute.to), attributes.at());
+        }
+    }
+    let end = attributes.at();
+    // A tag that the value leaves open swallows what the page has next; it runs nothing of the value's.
+    if always && end < bytes.len() {
+        return (Hit::new("XSS-SCRIPT", open..end), end);
+    }
+    if name.bytes() == b"style" {
+        let content = bytes.get(end..).unwrap_or_default();
+        let close = memchr::memchr(b'<', content).unwrap_or(content.len());
+        if css::runs(content.get(..close).unwrap_or_default()) {
+            return (Hit::new("XSS-STYLE", open..end + close), end);
+        }
+    }
+    (None, end)
+}
+
+fn element_alone(bytes: &[u8], open: usize, at: usize) -> Option<Hit> {
+    let (name, length) = tag_name(bytes.get(at..)?);
+    let found = always(name.bytes()) && ends_name(bytes, at + length);
+    if found { Hit::new("XSS-SCRIPT", open..at + length) } else { None }
+}
+
+/// The tag's name and how many bytes it takes.
+fn tag_name(bytes: &[u8]) -> (Name, usize) {
+    let is_name = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_' | b'.' | 0) || *byte >= 0x80
+    };
+    let length = bytes.iter().take(64).take_while(|byte| is_name(byte)).count();
+    (Name::new(bytes.get(..length).unwrap_or_default()), length)
+}
+
+/// Whether a name that ends here is the whole name: a quote would belong to it.
+fn ends_name(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\'' | b'`'))
+}
+
+/// Elements that run or load by being there.
+fn always(name: &[u8]) -> bool {
+    matches!(name, b"script" | b"applet" | b"frameset" | b"isindex" | b"vmlframe" | b"xss")
+}
+
+/// What an element's attributes have said so far.
+#[derive(Debug, Default)]
+struct Seen {
+    source: bool,
+    trusted: bool,
+    binary: bool,
+    relation: bool,
+    refresh: bool,
+    event: bool,
+    identity: bool,
+}
+
+impl Seen {
+    fn note(&mut self, attribute: &Attribute<'_>) {
+        match attribute.name.bytes() {
+            b"src" => {
+                self.source = true;
+                self.trusted = is_player(Plain::new(attribute.value).bytes());
+            }
+            b"href" | b"data" | b"classid" | b"codebase" | b"code" | b"archive" => self.source = true,
+            b"type" => self.binary |= memchr::memchr(b'/', attribute.value).is_some(),
+            b"rel" => {
+                let plain = Plain::new(attribute.value);
+                let loads = [&b"stylesheet"[..], b"import", b"preload", b"manifest", b"serviceworker"];
+                self.relation |= loads.iter().any(|word| memchr::memmem::find(plain.bytes(), word).is_some());
+            }
+            b"http-equiv" => {
+                let plain = Plain::new(attribute.value);
+                self.refresh |= matches!(plain.bytes(), b"refresh" | b"set-cookie" | b"link");
+            }
+            b"charset" | b"content" => {
+                self.refresh |= memchr::memmem::find(Plain::new(attribute.value).bytes(), b"utf-7").is_some();
+            }
+            b"event" | b"observer" => self.event = true,
+            b"id" => self.identity = true,
+            _ => {}
+        }
+    }
+
+    /// Whether an element of this name with these attributes loads or runs something.
+    fn loads(&self, name: &[u8]) -> bool {
+        match name {
+            b"iframe" | b"frame" => self.source && !self.trusted,
+            b"embed" => (self.source || self.binary) && !self.trusted,
+            b"object" => self.source || self.binary,
+            b"base" => self.source,
+            b"link" => self.source && self.relation,
+            b"meta" => self.refresh,
+            b"handler" | b"listener" => self.event,
+            b"xml" => self.source || self.identity,
+            _ => false,
+        }
+    }
+}
+
+/// How far from a tag open a call is still part of it.
+const NEAR: usize = 96;
+
+/// Whether a frame shows a video, map or post from a host that editors embed by themselves.
+fn is_player(plain: &[u8]) -> bool {
+    let Some(rest) = plain.strip_prefix(b"https://").or_else(|| plain.strip_prefix(b"//")) else {
+        return false;
+    };
+    let rest = rest.strip_prefix(b"www.").unwrap_or(rest);
+    PLAYERS.iter().any(|player| rest.starts_with(player))
+}
+
+const PLAYERS: &[&[u8]] = &[
+    b"youtube.com/embed/",
+    b"youtube-nocookie.com/embed/",
+    b"player.vimeo.com/video/",
+    b"google.com/maps/embed",
+    b"open.spotify.com/embed/",
+    b"w.soundcloud.com/player/",
+    b"dailymotion.com/embed/",
+    b"player.bilibili.com/player.html",
+];
