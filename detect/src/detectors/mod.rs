@@ -1,7 +1,11 @@
 //! The detectors: one language or idea a module.
 
 mod cmdexe;
+mod crlf;
 mod jndi;
+mod lines;
+mod mail;
+mod smuggling;
 mod sqli;
 mod ssrf;
 mod traversal;
@@ -39,6 +43,9 @@ pub(crate) const DETECTORS: &[Detector] = &[
     jndi::DETECTOR,
     xxe::DETECTOR,
     ssrf::DETECTOR,
+    crlf::DETECTOR,
+    mail::DETECTOR,
+    smuggling::DETECTOR,
 ];
 
 /// Looks at the request as a whole: header hygiene, tools, protocol.
