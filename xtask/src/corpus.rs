@@ -99,11 +99,9 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<()> {
                 count.benign += 1;
                 count.alarms += usize::from(blocked);
             }
-            if blocked != (case.expect == "block") {
-                if let Some(out) = &mut misses {
-                    serde_json::to_writer(&mut *out, &wrong(&case, &body, raw.as_deref(), &signals))?;
-                    out.write_all(b"\n")?;
-                }
+            if let Some(out) = misses.as_mut().filter(|_| blocked != (case.expect == "block")) {
+                serde_json::to_writer(&mut *out, &wrong(&case, &body, raw.as_deref(), &signals))?;
+                out.write_all(b"\n")?;
             }
         }
     }
@@ -139,8 +137,8 @@ impl Options {
     fn wants(&self, case: &Case) -> bool {
         // Cases are halved by a hash of their id, so that one half can be kept for judging.
         let half = || {
-            (case.id.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte)) >> 7 & 1)
-                as u8
+            let hash = case.id.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
+            u8::from(hash >> 7 & 1 == 1)
         };
         self.source.as_ref().is_none_or(|source| source.split(',').any(|one| one == case.source))
             && self.category.as_ref().is_none_or(|part| case.category.contains(part))
@@ -178,7 +176,7 @@ fn inspect(engine: &Engine, case: &Case, body: &[u8], raw: Option<&[u8]>) -> Sig
         return inspect_raw(engine, raw);
     }
     // Header text is stored as Latin-1, the way it goes over the wire.
-    let latin1 = |text: &str| text.chars().map(|c| c as u32 as u8).collect::<Vec<u8>>();
+    let latin1 = |text: &str| text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect::<Vec<u8>>();
     let owned: Vec<(Vec<u8>, Vec<u8>)> =
         case.headers.iter().map(|(name, value)| (latin1(name), latin1(value))).collect();
     let headers: Vec<Header<'_>> = owned.iter().map(|(name, value)| Header { name, value }).collect();
@@ -196,10 +194,7 @@ fn inspect(engine: &Engine, case: &Case, body: &[u8], raw: Option<&[u8]>) -> Sig
 fn inspect_raw(engine: &Engine, raw: &[u8]) -> Signals {
     let mut slots = [httparse::EMPTY_HEADER; 128];
     let mut parsed = httparse::Request::new(&mut slots);
-    let read = match parsed.parse(raw) {
-        Ok(httparse::Status::Complete(read)) => read,
-        _ => return Signals::default(),
-    };
+    let Ok(httparse::Status::Complete(read)) = parsed.parse(raw) else { return Signals::default() };
     let headers: Vec<Header<'_>> = parsed
         .headers
         .iter()
