@@ -1,6 +1,7 @@
 //! The task runner: `cargo xtask TASK`.
 
 mod corpus;
+mod wasm;
 
 use anyhow::{Result, bail};
 
@@ -8,6 +9,7 @@ fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
         Some("corpus") => corpus::run(args),
-        other => bail!("unknown task {other:?}; tasks: corpus"),
+        Some("wasm") => wasm::run(args),
+        other => bail!("unknown task {other:?}; tasks: corpus, wasm"),
     }
 }

@@ -1,0 +1,76 @@
+//! `cargo xtask wasm`: builds `target/wasm/filter.wasm`, the module that ships.
+//!
+//! The compiler comes from the active toolchain where it has the target `wasm32-unknown-unknown`, or from Debian's
+//! `rustc-web`, which builds the standard library from `rust-web-src`; see [`toolchain`]. The build's module is then
+//! finished by [`exports`]: entry points that the SDK cannot express are put in place, unused ones are dropped.
+
+mod exports;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use toolchain::{TARGET, Toolchain};
+
+/// Runs the task and says what was built.
+pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
+    if let Some(arg) = args.next() {
+        bail!("unexpected argument {arg:?}; usage: cargo xtask wasm");
+    }
+    build().map(drop)
+}
+
+/// Builds the filter and answers the path of the module; does little where it is up to date.
+pub(crate) fn build() -> Result<PathBuf> {
+    let started = Instant::now();
+    let root = root()?;
+    let toolchain = Toolchain::find()?;
+    let built = compile(&root, &toolchain)?;
+    let module = exports::finish(&std::fs::read(&built)?).context("finishing the module's exports")?;
+    ensure!(
+        module.len() < MAX_BYTES,
+        "filter.wasm has {} bytes; the limit is {MAX_BYTES}: look for a dependency that has grown",
+        module.len()
+    );
+    let path = root.join(OUTPUT);
+    std::fs::create_dir_all(path.parent().context("the output path has no folder")?)?;
+    // An unchanged module keeps its time, so that nothing made from it is made again.
+    if std::fs::read(&path).ok().as_deref() != Some(&module) {
+        std::fs::write(&path, &module)?;
+    }
+    println!(
+        "{OUTPUT}: {:.1} KB, compiler {toolchain}, {:.1} s",
+        module.len() as f64 / 1000.0,
+        started.elapsed().as_secs_f64()
+    );
+    Ok(path)
+}
+
+fn compile(root: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
+    // Two compilers never share a folder: each would undo the other's work.
+    let dir = root.join("target").join(toolchain.folder());
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).args(["rustc", "--quiet", "--package", "portcullis-filter", "--lib"]);
+    // Beside an rlib, cargo would leave link-time optimisation out.
+    cargo
+        .args(["--crate-type", "cdylib", "--profile", "wasm", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(&dir);
+    toolchain.apply(&mut cargo);
+    let status = cargo.status().context("cannot start cargo")?;
+    ensure!(status.success(), "the filter does not build for {TARGET}: {status}");
+    Ok(dir.join(TARGET).join("wasm").join("portcullis_filter.wasm"))
+}
+
+fn root() -> Result<PathBuf> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as cargo xtask wasm")?;
+    Ok(Path::new(&manifest).parent().context("xtask has no parent folder")?.to_path_buf())
+}
+
+const OUTPUT: &str = "target/wasm/filter.wasm";
+
+/// Envoy compiles the module once a worker, and it is fetched over networks.
+const MAX_BYTES: usize = 300_000;
