@@ -1,0 +1,104 @@
+//! What the agent hears of a response: always where it gave the request an id, else only of anomalies.
+
+use std::time::Duration;
+
+use portcullis_protocol::{RpcMsgIn, RpcMsgIn2, http};
+
+use crate::config;
+use crate::headers::Headers;
+use crate::host::Host;
+use crate::message::{Body, Facts};
+use crate::reports::Report;
+
+/// A response as the host shows it when the stream has ended.
+pub(crate) struct Response {
+    status: u16,
+    size: u64,
+    took: Duration,
+}
+
+impl Response {
+    /// Looks at the response of a request that came at `came`.
+    pub(crate) fn observe(host: &impl Host, came: Duration) -> Self {
+        Self {
+            status: number(host, "code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0),
+            size: number(host, "size").unwrap_or(0),
+            took: host.now().saturating_sub(came),
+        }
+    }
+
+    /// The reports that are due. `code` is the verdict acted on; ids are those the agent gave.
+    pub(crate) fn reports(
+        &self,
+        host: &impl Host,
+        facts: &Facts,
+        code: i32,
+        ids: &[Vec<u8>],
+        limits: &config::Report,
+    ) -> Vec<Report> {
+        if ids.is_empty() && !self.is_anomalous(limits) {
+            return Vec::new();
+        }
+        // Without them the report still has the status.
+        let headers = host.response_headers().unwrap_or_default();
+        if ids.is_empty() {
+            return vec![Report { path: http::POST_REQUEST, message: self.post(facts, code, &headers) }];
+        }
+        let update =
+            |id: &Vec<u8>| Report { path: http::UPDATE_REQUEST, message: self.update(id, code, &headers) };
+        ids.iter().map(update).collect()
+    }
+
+    /// A stream that ended without any response is none.
+    fn is_anomalous(&self, limits: &config::Report) -> bool {
+        self.status != 0
+            && (self.status >= limits.min_status || self.size >= limits.large || self.took >= limits.slow)
+    }
+
+    fn update(&self, id: &[u8], code: i32, headers: &Headers) -> Vec<u8> {
+        let message = RpcMsgIn2 {
+            request_id: id.into(),
+            response_code: self.code(),
+            response_millis: self.millis(),
+            response_size: self.size(),
+            headers_out: pairs(headers),
+            waf_response: Some(code.into()),
+        };
+        message.encode()
+    }
+
+    fn post(&self, facts: &Facts, code: i32, headers: &Headers) -> Vec<u8> {
+        let message = RpcMsgIn {
+            waf_response: Some(code.into()),
+            response_code: Some(self.code()),
+            response_millis: Some(self.millis()),
+            response_size: Some(self.size()),
+            headers_out: pairs(headers),
+            ..facts.message(Body::default())
+        };
+        message.encode()
+    }
+
+    fn code(&self) -> i64 {
+        if self.status == 0 { -1 } else { self.status.into() }
+    }
+
+    fn millis(&self) -> i64 {
+        i64::try_from(self.took.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn size(&self) -> i64 {
+        i64::try_from(self.size).unwrap_or(i64::MAX)
+    }
+}
+
+fn pairs(headers: &Headers) -> Vec<portcullis_protocol::Pair<'_>> {
+    let named = headers.iter().filter(|(name, _)| !name.starts_with(b":"));
+    named.map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// An attribute of the response that is a number: eight bytes, little endian.
+fn number(host: &impl Host, name: &str) -> Option<u64> {
+    let bytes = host.property(&["response", name]).ok().flatten()?;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}

@@ -1,0 +1,106 @@
+//! Header maps as the host hands them over: one buffer, read in place.
+
+/// An ordered list of header pairs; names and values are bytes.
+///
+/// Layout: the count, then the lengths of each name and value, then each name and value followed by a zero byte; all
+/// numbers are 32 bits, little endian.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<u8>);
+
+impl Headers {
+    /// Takes a buffer of the host. Whatever of it breaks the layout is left out.
+    pub fn new(buffer: Vec<u8>) -> Self {
+        Self(buffer)
+    }
+
+    /// Writes pairs in the layout that the host reads.
+    pub fn from_pairs(pairs: &[(&[u8], &[u8])]) -> Self {
+        let text: usize = pairs.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
+        let mut buffer = Vec::with_capacity(4 + text);
+        push_length(&mut buffer, pairs.len());
+        for (name, value) in pairs {
+            push_length(&mut buffer, name.len());
+            push_length(&mut buffer, value.len());
+        }
+        for part in pairs.iter().flat_map(|(name, value)| [name, value]) {
+            buffer.extend_from_slice(part);
+            buffer.push(0);
+        }
+        Self(buffer)
+    }
+
+    /// The buffer.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The pairs in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (count, rest) = self.0.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+        let table = length(count).saturating_mul(8);
+        let (lengths, mut text) = rest.split_at_checked(table).unwrap_or((&[], &[]));
+        let mut lengths = lengths.chunks_exact(8);
+        std::iter::from_fn(move || {
+            let (name, value) = lengths.next()?.split_first_chunk::<4>()?;
+            let name = take(&mut text, length(name))?;
+            let value = take(&mut text, length(value.first_chunk::<4>()?))?;
+            Some((name, value))
+        })
+    }
+
+    /// The first value of a name in lower case, which is how the host has names.
+    pub fn first(&self, wanted: &str) -> Option<&[u8]> {
+        self.iter().find(|(name, _)| *name == wanted.as_bytes()).map(|(_, value)| value)
+    }
+}
+
+fn push_length(buffer: &mut Vec<u8>, length: usize) {
+    buffer.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn length(bytes: &[u8; 4]) -> usize {
+    usize::try_from(u32::from_le_bytes(*bytes)).unwrap_or(usize::MAX)
+}
+
+/// Takes `length` bytes and the zero after them.
+fn take<'a>(text: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (part, rest) = text.split_at_checked(length)?;
+    *text = rest.split_first()?.1;
+    Some(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(headers: &Headers) -> Vec<(&[u8], &[u8])> {
+        headers.iter().collect()
+    }
+
+    #[test]
+    fn keeps_order_duplicates_and_bytes() {
+        let given: [(&[u8], &[u8]); 4] = [(b":path", b"/"), (b"a", b"\xff\x00"), (b"b", b""), (b"a", b"2")];
+        let headers = Headers::from_pairs(&given);
+        assert_eq!(pairs(&headers), given);
+        assert_eq!(headers.first("a"), Some(&b"\xff\x00"[..]));
+        assert_eq!(headers.first("c"), None);
+    }
+
+    #[test]
+    fn reads_what_is_whole_of_a_buffer_cut_anywhere() {
+        let whole = Headers::from_pairs(&[(b"one", b"1"), (b"two", b"2")]);
+        for end in 0..whole.as_bytes().len() {
+            let cut = Headers::new(whole.as_bytes()[..end].to_vec());
+            let read = pairs(&cut).len();
+            assert!(read < 2, "{end} bytes gave {read} pairs");
+        }
+    }
+
+    #[test]
+    fn survives_lengths_that_lie() {
+        assert_eq!(pairs(&Headers::new(vec![0xff; 64])), []);
+        let mut lying = Headers::from_pairs(&[(b"name", b"value")]).0;
+        lying[4] = 0xff;
+        assert_eq!(pairs(&Headers::new(lying)), []);
+    }
+}

@@ -1,0 +1,1 @@
+//! Requests, callback by callback.

@@ -1,0 +1,142 @@
+//! From the agent's reply to what becomes of the request.
+
+use portcullis_protocol::{RpcMsgOut, http};
+
+use crate::failure::Failure;
+use crate::headers::Headers;
+use crate::host::Host;
+
+/// What the agent decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What becomes of the request.
+    pub decision: Decision,
+    /// The agent's code, for reports.
+    pub code: i32,
+    /// Not empty where the agent wants to hear of the response.
+    pub request_id: Vec<u8>,
+    /// Headers for the application.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes on to the application.
+    Allow,
+    /// It is answered with this status.
+    Block(u16),
+    /// It is answered with this status and location.
+    Redirect(u16, Vec<u8>),
+}
+
+impl Verdict {
+    /// Reads the reply in whose callback this is called.
+    ///
+    /// # Errors
+    ///
+    /// When there is no verdict in it; every shape of failure that a host has is one.
+    pub fn read(host: &impl Host, shape: ReplyShape) -> Result<Verdict, Failure> {
+        if shape.headers == 0 {
+            return Err(Failure::Reset);
+        }
+        let headers = host.reply_headers().map_err(|_| Failure::Reset)?;
+        check(&headers)?;
+        // The length is the host's word; bytes are taken only up to the limit.
+        if shape.body > MAX_REPLY_BYTES {
+            return Err(Failure::Decode);
+        }
+        let body = host.reply_body(MAX_REPLY_BYTES).map_err(|_| Failure::Reset)?;
+        Verdict::from_message(&RpcMsgOut::decode(&body).map_err(|_| Failure::Decode)?)
+    }
+
+    fn from_message(message: &RpcMsgOut<'_>) -> Result<Verdict, Failure> {
+        let status = match message.waf_response {
+            200 => None,
+            code @ 300..=599 => u16::try_from(code).ok(),
+            _ => return Err(Failure::NotInspected),
+        };
+        let location = message.request_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(REDIRECT));
+        let decision = match (status, location) {
+            (None, _) => Decision::Allow,
+            (Some(status @ 300..=399), Some((_, value))) if is_value(value) && !value.is_empty() => {
+                Decision::Redirect(status, value.to_vec())
+            }
+            (Some(status), _) => Decision::Block(status),
+        };
+        let headers = message.request_headers.iter().filter(|(name, value)| may_add(name) && is_value(value));
+        Ok(Verdict {
+            decision,
+            code: message.waf_response,
+            request_id: message.request_id.to_vec(),
+            headers: headers
+                .take(MAX_HEADERS)
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
+                .collect(),
+        })
+    }
+}
+
+/// What the host says of a reply at its callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyShape {
+    /// Number of headers, 0 where the reply broke off.
+    pub headers: usize,
+    /// Bytes of the body.
+    pub body: usize,
+}
+
+/// Whether a reply is an agent's 200; the body is not looked at.
+///
+/// # Errors
+///
+/// With the shape of failure that the headers show.
+pub fn check(headers: &Headers) -> Result<(), Failure> {
+    match headers.first(":status") {
+        Some(b"200") => {}
+        // The proxy answers in the agent's place with these.
+        Some(b"502") => return Err(Failure::Garbled),
+        Some(b"503") => return Err(Failure::Connect),
+        Some(b"504") => return Err(Failure::Timeout),
+        _ => return Err(Failure::Status),
+    }
+    let typed = headers.first("content-type") == Some(http::CONTENT_TYPE.as_bytes());
+    let versioned = headers.first(http::VERSION_HEADER) == Some(http::VERSION.as_bytes());
+    if typed && versioned { Ok(()) } else { Err(Failure::Foreign) }
+}
+
+/// Whether only the agent may set this header. An application that reads its headers through CGI or WSGI names cannot
+/// tell `_` from `-`, so neither spelling may come from a client.
+pub fn is_reserved(name: &[u8]) -> bool {
+    name.get(..RESERVED.len()).is_some_and(|start| {
+        start.iter().zip(RESERVED).all(|(have, want)| {
+            let have = if *have == b'_' { b'-' } else { have.to_ascii_lowercase() };
+            have == *want
+        })
+    })
+}
+
+/// Whether a header of the agent may go to the application: no pseudo-header, and none that frames the message.
+fn may_add(name: &[u8]) -> bool {
+    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty()
+        && name.iter().all(token)
+        && !name.eq_ignore_ascii_case(REDIRECT)
+        && !FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing))
+}
+
+fn is_value(value: &[u8]) -> bool {
+    !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+}
+
+const RESERVED: &[u8] = b"x-sigsci-";
+const REDIRECT: &[u8] = b"x-sigsci-redirect";
+const FRAMING: &[&[u8]] =
+    &[b"host", b"connection", b"content-length", b"transfer-encoding", b"te", b"trailer", b"upgrade"];
+
+/// Verdicts are a few hundred bytes.
+const MAX_REPLY_BYTES: usize = 64 * 1024;
+const MAX_HEADERS: usize = 64;
+
+#[cfg(test)]
+mod tests;

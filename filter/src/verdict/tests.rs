@@ -1,0 +1,105 @@
+use portcullis_protocol::ByteStr;
+
+use super::*;
+use crate::host::mock::{Mock, headers};
+
+fn read(message: &RpcMsgOut<'_>) -> Result<Verdict, Failure> {
+    let mock = Mock::default();
+    mock.replies(message);
+    let body = mock.reply.borrow().1.len();
+    Verdict::read(&mock, ReplyShape { headers: 5, body })
+}
+
+fn code(code: i32) -> RpcMsgOut<'static> {
+    RpcMsgOut { waf_response: code, ..RpcMsgOut::default() }
+}
+
+fn pair(name: &'static str, value: &'static str) -> (ByteStr<'static>, ByteStr<'static>) {
+    (name.into(), value.into())
+}
+
+#[test]
+fn tells_codes_apart() {
+    assert_eq!(read(&code(200)).unwrap().decision, Decision::Allow);
+    for status in [300, 302, 406, 429, 599] {
+        let expected = Decision::Block(u16::try_from(status).unwrap());
+        assert_eq!(read(&code(status)).unwrap().decision, expected);
+    }
+    for none in [-2, -1, 0, 100, 201, 299, 600, i32::MAX, i32::MIN] {
+        assert_eq!(read(&code(none)), Err(Failure::NotInspected), "{none}");
+    }
+}
+
+#[test]
+fn redirects_only_with_a_location_that_is_one_line() {
+    let to = |location| RpcMsgOut { request_headers: vec![pair("X-Sigsci-Redirect", location)], ..code(302) };
+    assert_eq!(read(&to("/sorry")).unwrap().decision, Decision::Redirect(302, b"/sorry".to_vec()));
+    assert_eq!(read(&to("/a\r\nSet-Cookie: x")).unwrap().decision, Decision::Block(302));
+    assert_eq!(read(&to("")).unwrap().decision, Decision::Block(302));
+    let not_3xx = RpcMsgOut { waf_response: 406, ..to("/sorry") };
+    assert_eq!(read(&not_3xx).unwrap().decision, Decision::Block(406));
+}
+
+#[test]
+fn passes_on_only_headers_that_cannot_change_the_message() {
+    let given = [
+        pair("X-SigSci-Tags", "SQLI"),
+        pair("X-SigSci-Redirect", "/x"),
+        pair(":path", "/admin"),
+        pair("Content-Length", "0"),
+        pair("transfer-encoding", "chunked"),
+        pair("Host", "else"),
+        pair("bad name", "x"),
+        pair("", "x"),
+        pair("x-split", "a\nb"),
+        pair("X-Score", "5"),
+    ];
+    let verdict = read(&RpcMsgOut { request_headers: given.to_vec(), ..code(200) }).unwrap();
+    let expected = [("x-sigsci-tags", "SQLI"), ("x-score", "5")];
+    assert_eq!(verdict.headers, expected.map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())));
+}
+
+#[test]
+fn bounds_the_number_of_headers() {
+    let many = RpcMsgOut { request_headers: vec![pair("x-a", "1"); 1000], ..code(200) };
+    assert_eq!(read(&many).unwrap().headers.len(), MAX_HEADERS);
+}
+
+#[test]
+fn names_each_shape_of_failure() {
+    let with = |pairs: &[(&str, &str)], body: &[u8], shape: ReplyShape| {
+        let mock = Mock::default();
+        *mock.reply.borrow_mut() = (headers(pairs), body.to_vec());
+        Verdict::read(&mock, shape).unwrap_err()
+    };
+    let three = ReplyShape { headers: 3, body: 9 };
+    assert_eq!(with(&[], b"", ReplyShape { headers: 0, body: 0 }), Failure::Reset);
+    assert_eq!(with(&[(":status", "503")], b"no", three), Failure::Connect);
+    assert_eq!(with(&[(":status", "502")], b"no", three), Failure::Garbled);
+    assert_eq!(with(&[(":status", "504")], b"no", three), Failure::Timeout);
+    assert_eq!(with(&[(":status", "500")], b"no", three), Failure::Status);
+    assert_eq!(with(&[], b"", three), Failure::Status);
+    let good = (":status", "200");
+    let typed = ("content-type", http::CONTENT_TYPE);
+    let versioned = (http::VERSION_HEADER, http::VERSION);
+    let verdict = code(200).encode();
+    assert_eq!(with(&[good, typed], &verdict, three), Failure::Foreign);
+    assert_eq!(with(&[good, versioned], &verdict, three), Failure::Foreign);
+    assert_eq!(with(&[good, typed, (http::VERSION_HEADER, "2")], &verdict, three), Failure::Foreign);
+    assert_eq!(with(&[good, typed, versioned], b"<html>", three), Failure::Decode);
+    for end in 0..verdict.len() {
+        assert_eq!(with(&[good, typed, versioned], &verdict[..end], three), Failure::Decode, "{end}");
+    }
+    let huge = ReplyShape { headers: 5, body: MAX_REPLY_BYTES + 1 };
+    assert_eq!(with(&[good, typed, versioned], &verdict, huge), Failure::Decode);
+}
+
+#[test]
+fn knows_reserved_names_in_every_spelling() {
+    for reserved in ["x-sigsci-tags", "X-SigSci-Tags", "x_sigsci_tags", "X-SIGSCI_RequestID", "x-sigsci-"] {
+        assert!(is_reserved(reserved.as_bytes()), "{reserved}");
+    }
+    for free in ["x-sigsci", "x-sig", "", "sigsci-tags", "xx-sigsci-tags"] {
+        assert!(!is_reserved(free.as_bytes()), "{free}");
+    }
+}

@@ -1,0 +1,152 @@
+//! The root context and the streams.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
+
+use super::abi::WasmHost;
+use crate::host::Token;
+use crate::plugin::Plugin;
+use crate::stream::{End, Flow, Stream};
+use crate::verdict::ReplyShape;
+
+thread_local! {
+    /// Streams and plugins by context, and who waits for which reply. All entries go with their stream.
+    static LIVE: RefCell<Live> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Live {
+    streams: BTreeMap<u32, Rc<RefCell<Stream>>>,
+    plugins: BTreeMap<u32, Rc<Plugin>>,
+    waiting: BTreeMap<Token, u32>,
+}
+
+/// Tells the dispatcher how to make the root context, which makes the streams.
+pub(super) fn register() {
+    proxy_wasm::set_root_context(|id| Box::new(Root { id, plugin: Rc::default() }));
+}
+
+/// Part of a request's body has come.
+pub(super) fn on_request_body(context: u32, size: usize, end: End) -> Flow {
+    // A stream that is not known has been deleted; nothing of it may go on.
+    with_stream(context, |stream| stream.on_request_body(&WasmHost, size, end)).unwrap_or(Flow::Hold)
+}
+
+/// A reply has come, for a stream that waits or for a report of a plugin.
+pub(super) fn on_reply(context: u32, token: Token, shape: ReplyShape) {
+    let stream = LIVE.try_with(|live| live.try_borrow_mut().ok()?.waiting.remove(&token)).ok().flatten();
+    // Hosts differ in whose callback this is, so the stream is made the current one.
+    let Some(id) = stream else {
+        return on_report_reply(context, token, shape);
+    };
+    if WasmHost.enter(id).is_ok() {
+        with_stream(id, |stream| stream.on_reply(&WasmHost, token, shape));
+    }
+}
+
+fn on_report_reply(context: u32, token: Token, shape: ReplyShape) {
+    let plugin = LIVE.try_with(|live| live.try_borrow().ok()?.plugins.get(&context).cloned()).ok().flatten();
+    if let Some(plugin) = plugin {
+        plugin.on_reply(&WasmHost, token, shape);
+    }
+}
+
+/// Runs one callback of a stream, and takes down which reply it waits for then.
+fn with_stream<T>(context: u32, act: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+    let stream =
+        LIVE.try_with(|live| live.try_borrow().ok()?.streams.get(&context).cloned()).ok().flatten()?;
+    let mut stream = stream.try_borrow_mut().ok()?;
+    let before = stream.pending();
+    let result = act(&mut stream);
+    let after = stream.pending();
+    if before != after {
+        change_live(|live| {
+            // A call whose stream has ended is dropped by the host without a reply.
+            before.map(|token| live.waiting.remove(&token));
+            after.map(|token| live.waiting.insert(token, context));
+        });
+    }
+    Some(result)
+}
+
+fn change_live(change: impl FnOnce(&mut Live)) {
+    let _ = LIVE.try_with(|live| live.try_borrow_mut().map(|mut live| change(&mut live)));
+}
+
+struct Root {
+    id: u32,
+    plugin: Rc<Plugin>,
+}
+
+impl Context for Root {
+    fn on_done(&mut self) -> bool {
+        change_live(|live| drop(live.plugins.remove(&self.id)));
+        true
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _: usize) -> bool {
+        self.plugin = Rc::new(Plugin::configure(&WasmHost, &self.plugin));
+        change_live(|live| drop(live.plugins.insert(self.id, Rc::clone(&self.plugin))));
+        true
+    }
+
+    fn on_tick(&mut self) {
+        self.plugin.on_tick(&WasmHost);
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        let stream = Rc::new(RefCell::new(Stream::new(Rc::clone(&self.plugin))));
+        change_live(|live| drop(live.streams.insert(id, stream)));
+        Some(Box::new(Http { id }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+struct Http {
+    id: u32,
+}
+
+impl Context for Http {}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        let flow = with_stream(self.id, |stream| stream.on_request_headers(&WasmHost, end(end_of_stream)));
+        action(flow.unwrap_or(Flow::Hold))
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let flow = with_stream(self.id, |stream| stream.on_request_trailers(&WasmHost));
+        action(flow.unwrap_or(Flow::Hold))
+    }
+
+    fn on_log(&mut self) {
+        with_stream(self.id, |stream| stream.on_log(&WasmHost));
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        change_live(|live| drop(live.streams.remove(&self.id)));
+    }
+}
+
+pub(super) fn end(end_of_stream: bool) -> End {
+    if end_of_stream { End::Reached } else { End::Open }
+}
+
+/// Headers and trailers are either let go or stopped.
+fn action(flow: Flow) -> Action {
+    match flow {
+        Flow::Continue => Action::Continue,
+        Flow::Collect | Flow::Hold => Action::Pause,
+    }
+}
