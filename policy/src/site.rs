@@ -19,7 +19,7 @@ pub struct Site {
 
 impl Site {
     /// What happens to a request that is stopped.
-    pub(crate) fn block_action(&self) -> Action {
+    pub fn block_action(&self) -> Action {
         match &self.answer {
             BlockAnswer::Status(code) => Action::Block { code: *code },
             BlockAnswer::Redirect(redirect) => Action::Redirect { redirect: redirect.clone() },

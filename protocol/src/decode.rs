@@ -31,6 +31,11 @@ pub enum DecodeError {
 
 /// Reads the map that is the whole of `bytes`.
 pub(crate) fn map<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    // Languages that do not tell an empty map from other empty things send any of them.
+    let bytes = match bytes {
+        [0xc0] | [0xa0] | [0x90] | [0xc4, 0] => &[0x80],
+        _ => bytes,
+    };
     // The derived readers take an array for a struct too, field by field: no sender means that.
     if !matches!(bytes.first(), None | Some(0x80..=0x8f | 0xde | 0xdf)) {
         return Err(DecodeError::NotMap);

@@ -140,6 +140,12 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The id of a call of which only the beginning is there, or which is too large to be read.
+pub fn peek_msgid(beginning: &[u8]) -> Option<MsgId> {
+    let rest = beginning.strip_prefix(&[Marker::FixArray(4).to_u8(), 0])?;
+    MsgId::from_wire(value(rest)?.0)
+}
+
 /// Writes a whole call; what modules do, for tests and tools.
 pub fn write_call(msgid: u32, method: &str, message: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(message.len() + 32);

@@ -18,7 +18,7 @@ pub type Pair<'a> = (ByteStr<'a>, ByteStr<'a>);
 #[serde(rename_all = "PascalCase", default, bound(deserialize = "'de: 'a"))]
 pub struct RpcMsgIn<'a> {
     /// Public half of the key pair.
-    #[serde(rename = "AccessKeyID", alias = "AccessKeyId")]
+    #[serde(rename = "AccessKeyID")]
     pub access_key_id: ByteStr<'a>,
     /// Name and version of the sender.
     pub module_version: ByteStr<'a>,

@@ -129,3 +129,14 @@ fn cuts_an_error_text() {
     assert_eq!(wire.len(), 3 + 3 + MAX_ERROR_TEXT + 1);
     assert_eq!(wire[3], 0xda);
 }
+
+#[test]
+fn knows_the_id_of_a_call_that_is_not_all_there() {
+    let wire = call(&[0xce, 1, 2, 3, 4]);
+    for cut in 0..wire.len() {
+        let known = peek_msgid(&wire[..cut]).map(|msgid| msgid.as_bytes().to_vec());
+        assert_eq!(known, (cut >= 7).then(|| vec![0xce, 1, 2, 3, 4]), "{cut}");
+    }
+    assert_eq!(peek_msgid(&[0x94, 1, 1]), None);
+    assert_eq!(peek_msgid(&[0xdd, 0xff, 0xff, 0xff, 0xff]), None);
+}

@@ -1,0 +1,195 @@
+//! What the agent says about a request, and how it says it to each kind of caller.
+
+use portcullis_policy::Verdict;
+use portcullis_protocol::names::{AGENT_RESPONSE_HEADER, REDIRECT_HEADER, REQUEST_ID_HEADER, TAGS_HEADER};
+use portcullis_protocol::{ByteStr, Pair, RpcMsgOut};
+
+use crate::ids::RequestId;
+
+/// Bytes of tag names that are sent: with the longest redirect, all still fits a module's reply.
+const MAX_TAGS: usize = 360;
+
+/// What the agent says about a request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The request was judged.
+    Judged(Judged),
+    /// The request was not looked at, though it should have been; callers let it pass, and count that.
+    NotInspected(NotInspected),
+}
+
+/// A verdict with what goes with it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Set exactly where the response is to be reported.
+    pub id: Option<RequestId>,
+    /// Whether the client sent tags of its own, which the application must not see.
+    pub forged_tags: bool,
+}
+
+/// Why a request was not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotInspected {
+    /// It took too long.
+    TimedOut,
+    /// Too many others were under inspection.
+    Overloaded,
+    /// The agent failed on it.
+    Faulted,
+}
+
+impl NotInspected {
+    /// The agent response code; the field's own for "not processed".
+    fn code(self) -> i32 {
+        match self {
+            Self::TimedOut => -2,
+            Self::Overloaded => -1,
+            Self::Faulted => 0,
+        }
+    }
+}
+
+impl Answer {
+    /// The message for a module. Modules set the other headers of the field themselves, and one adds what it is given to
+    /// what it sets.
+    pub fn to_module(&self) -> RpcMsgOut<'_> {
+        match self {
+            Self::Judged(judged) => {
+                judged.message(judged.redirect().into_iter().chain(judged.tags()).collect())
+            }
+            Self::NotInspected(reason) => RpcMsgOut { waf_response: reason.code(), ..RpcMsgOut::default() },
+        }
+    }
+
+    /// The message for the filter, which gives the application exactly the headers it is told.
+    pub fn to_filter(&self) -> RpcMsgOut<'_> {
+        match self {
+            Self::Judged(judged) => {
+                let code = (AGENT_RESPONSE_HEADER.into(), judged.verdict.code().to_string().into());
+                let id = judged.id.map(|id| (REQUEST_ID_HEADER.into(), id.to_string().into()));
+                let pairs = judged.redirect().into_iter().chain([code]).chain(id).chain(judged.tags());
+                judged.message(pairs.collect())
+            }
+            Self::NotInspected(reason) => RpcMsgOut { waf_response: reason.code(), ..RpcMsgOut::default() },
+        }
+    }
+}
+
+impl Judged {
+    fn message<'a>(&'a self, request_headers: Vec<Pair<'a>>) -> RpcMsgOut<'a> {
+        RpcMsgOut {
+            waf_response: i32::from(self.verdict.code()),
+            request_id: self.id.map(|id| id.to_string().into()).unwrap_or_default(),
+            request_headers,
+            resp_actions: Vec::new(),
+        }
+    }
+
+    fn redirect(&self) -> Option<Pair<'_>> {
+        self.verdict.location().map(|location| (REDIRECT_HEADER.into(), location.into()))
+    }
+
+    /// The tags' names; none where there are none, unless that would leave the client's own in place.
+    fn tags(&self) -> Option<Pair<'_>> {
+        if self.verdict.tags.is_empty() && !self.forged_tags {
+            return None;
+        }
+        let mut names = String::new();
+        for tag in &self.verdict.tags {
+            if names.len() + 1 + tag.as_str().len() > MAX_TAGS {
+                break;
+            }
+            if !names.is_empty() {
+                names.push(',');
+            }
+            names.push_str(tag.as_str());
+        }
+        Some((TAGS_HEADER.into(), ByteStr::from(names)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_detect::Tag;
+    use portcullis_policy::{Action, FollowUp, Policy};
+    use portcullis_protocol::envelope::{MAX_REPLY, MsgId, write_reply};
+
+    use super::*;
+    use crate::ids::Ids;
+
+    fn judged(tags: &[Tag], forged_tags: bool) -> Answer {
+        let (follow_up, id) = match tags {
+            [] => (FollowUp::IfAnomalous, None),
+            _ => (FollowUp::Always, Some(Ids::default().make())),
+        };
+        let verdict = Verdict { action: Action::Allow, tags: tags.to_vec(), follow_up };
+        Answer::Judged(Judged { verdict, id, forged_tags })
+    }
+
+    fn names(message: &RpcMsgOut<'_>) -> Vec<String> {
+        message.request_headers.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect()
+    }
+
+    #[test]
+    fn says_little_about_a_clean_request() {
+        let clean = judged(&[], false);
+        assert_eq!(clean.to_module(), RpcMsgOut { waf_response: 200, ..RpcMsgOut::default() });
+        assert_eq!(names(&clean.to_filter()), ["X-SigSci-AgentResponse"]);
+        assert!(clean.to_filter().request_id.is_empty());
+    }
+
+    #[test]
+    fn names_the_tags_and_gives_an_id() {
+        let answer = judged(&[Tag::Sqli, Tag::NoUa], false);
+        let message = answer.to_module();
+        assert_eq!(message.request_headers, [("X-SigSci-Tags".into(), "SQLI,NOUA".into())]);
+        assert_eq!(message.request_id.len(), 24);
+        assert_eq!(
+            names(&answer.to_filter()),
+            ["X-SigSci-AgentResponse", "X-SigSci-RequestID", "X-SigSci-Tags"]
+        );
+    }
+
+    #[test]
+    fn puts_nothing_in_the_place_of_forged_tags() {
+        assert_eq!(judged(&[], true).to_module().request_headers, [("X-SigSci-Tags".into(), "".into())]);
+    }
+
+    #[test]
+    fn sends_a_redirected_client_somewhere() {
+        let text = r#"{"site":{"agentLevel":"block","immediateBlock":true,"blockHTTPCode":302,"blockRedirectURL":"/no"}}"#;
+        let policy = Policy::from_json("policy.json", text).unwrap();
+        let action = policy.site.block_action();
+        let verdict = Verdict { action, tags: vec![Tag::Sqli], follow_up: FollowUp::Always };
+        let answer = Answer::Judged(Judged { verdict, id: None, forged_tags: false });
+        let message = answer.to_module();
+        assert_eq!(message.waf_response, 302);
+        assert_eq!(message.request_headers.first(), Some(&("X-Sigsci-Redirect".into(), "/no".into())));
+    }
+
+    #[test]
+    fn fits_a_reply_with_every_tag_and_the_longest_redirect() {
+        let location = format!("/{}", "x".repeat(511));
+        let text = format!(r#"{{"site":{{"blockHTTPCode":302,"blockRedirectURL":"{location}"}}}}"#);
+        let action = Policy::from_json("policy.json", &text).unwrap().site.block_action();
+        let verdict = Verdict { action, tags: Tag::ALL.to_vec(), follow_up: FollowUp::Always };
+        let id = Some(Ids::default().make());
+        let answer = Answer::Judged(Judged { verdict, id, forged_tags: false });
+        let message = answer.to_module();
+        let wire = write_reply(MsgId::NONE, &message);
+        assert!(wire.len() + 8 < MAX_REPLY);
+        assert_eq!(RpcMsgOut::decode(&wire[4..]).unwrap(), message);
+    }
+
+    #[test]
+    fn never_calls_a_request_clean_that_was_not_inspected() {
+        for (reason, code) in
+            [(NotInspected::TimedOut, -2), (NotInspected::Overloaded, -1), (NotInspected::Faulted, 0)]
+        {
+            let answer = Answer::NotInspected(reason);
+            assert_eq!((answer.to_module().waf_response, answer.to_filter().waf_response), (code, code));
+        }
+    }
+}

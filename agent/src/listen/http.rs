@@ -1,0 +1,163 @@
+//! HTTP/1.1 and HTTP/2 as the filter speaks it: the same messages, one a request.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use portcullis_protocol::http as wire;
+use thiserror::Error;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::drain::Watch;
+use crate::listen::stream::Replay;
+use crate::service::Service;
+
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(5);
+
+/// How long an HTTP/1 connection may wait for its next request.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// Requests under way on one HTTP/2 connection; Envoy opens another connection for more.
+const STREAMS: u32 = 256;
+
+/// Bytes of a body that are sent without waiting for us: most bodies arrive in one go.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// Bytes of a request's headers; a message's own headers are in the body.
+const HEADER_BYTES: u32 = 16 * 1024;
+
+/// Serves one connection until its peer leaves, or `drain` says so and its requests are answered.
+pub(super) async fn serve(stream: Replay, service: Arc<Service>, most: usize, mut drain: Watch) {
+    let handler = service_fn(move |request| {
+        let service = Arc::clone(&service);
+        async move { Ok::<_, Infallible>(handle(request, &service, most).await) }
+    });
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(64 * 1024);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADER_BYTES);
+    let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), handler));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drain.draining() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(error, "http connection ended");
+    }
+}
+
+/// Why a request is not answered with a message.
+#[derive(Debug, Error)]
+enum Refusal {
+    #[error("no such path")]
+    Path,
+    #[error("use POST")]
+    Method,
+    #[error("this agent speaks version {} of the protocol", wire::VERSION)]
+    Version,
+    #[error("body too large")]
+    TooLarge,
+    #[error("body took too long to arrive")]
+    Late,
+    #[error("body is cut off")]
+    CutOff,
+    #[error("body is not a message: {0}")]
+    Message(#[from] portcullis_protocol::DecodeError),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Path => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
+            Self::Version | Self::CutOff | Self::Message(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+async fn handle(request: Request<Incoming>, service: &Arc<Service>, most: usize) -> Response<Full<Bytes>> {
+    match answer(request, service, most).await {
+        Ok(message) => {
+            let mut response = Response::new(Full::new(message));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::CONTENT_TYPE));
+            headers.insert(wire::VERSION_HEADER, HeaderValue::from_static(wire::VERSION));
+            response
+        }
+        Err(refusal) => {
+            service.counters.refused.add();
+            debug!(reason = %refusal, "request refused");
+            let mut response = Response::new(Full::new(Bytes::from(refusal.to_string())));
+            *response.status_mut() = refusal.status();
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            if matches!(refusal, Refusal::Method) {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            }
+            response
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Call {
+    Ask,
+    Post,
+    Update,
+}
+
+async fn answer(request: Request<Incoming>, service: &Arc<Service>, most: usize) -> Result<Bytes, Refusal> {
+    let call = match request.uri().path() {
+        wire::PRE_REQUEST => Call::Ask,
+        wire::POST_REQUEST => Call::Post,
+        wire::UPDATE_REQUEST => Call::Update,
+        _ => return Err(Refusal::Path),
+    };
+    if request.method() != Method::POST {
+        return Err(Refusal::Method);
+    }
+    if request.headers().get(wire::VERSION_HEADER).map(HeaderValue::as_bytes)
+        != Some(wire::VERSION.as_bytes())
+    {
+        return Err(Refusal::Version);
+    }
+    let message = body(request.into_body(), most).await?;
+    match call {
+        Call::Ask => Ok(service.pre_request(message).await?.to_filter().encode().into()),
+        Call::Post => {
+            service.post_request(&message).map(|()| Bytes::from_static(wire::ACK)).map_err(Into::into)
+        }
+        Call::Update => {
+            service.update_request(&message).map(|()| Bytes::from_static(wire::ACK)).map_err(Into::into)
+        }
+    }
+}
+
+async fn body(body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+    match timeout(ARRIVAL, Limited::new(body, most).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+        Ok(Err(_)) => Err(Refusal::CutOff),
+        Err(_) => Err(Refusal::Late),
+    }
+}

@@ -1,0 +1,108 @@
+//! The RPC address: one listener, two languages.
+
+pub mod bind;
+mod http;
+mod rpc;
+mod stream;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_protocol::frame;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::drain::Watch;
+use crate::listen::bind::Listener;
+use crate::listen::stream::{Replay, Stream};
+use crate::service::Service;
+
+/// How long a connection may be silent before its first byte. Modules speak at once; this only frees the place.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The same once the agent stops: long enough for what is already in the socket.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// How long accepting pauses when the machine is out of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the listener allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections; more wait in the backlog.
+    pub connections: usize,
+    /// One message.
+    pub message: frame::Limits,
+}
+
+/// Serves `listener` until `drain` says so, then what had already connected.
+pub async fn serve(mut listener: Listener, service: Arc<Service>, limits: Limits, mut drain: Watch) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            () = drain.draining() => break,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok(stream) => {
+                let connection = connection(stream, Arc::clone(&service), limits, drain.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => paused(&error).await,
+        }
+    }
+    // A module whose connection is dropped after it wrote may wait for ever: nobody new gets in, all others are served.
+    for stream in listener.close() {
+        tokio::spawn(connection(stream, Arc::clone(&service), limits, drain.clone()));
+    }
+}
+
+async fn paused(error: &io::Error) {
+    match error.kind() {
+        // The client was faster than we were.
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {}
+        _ => {
+            warn!(%error, "cannot accept a connection");
+            sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
+
+async fn connection(mut stream: Stream, service: Arc<Service>, limits: Limits, mut drain: Watch) {
+    service.counters.connections.add();
+    let mut read = Vec::new();
+    let silence = async {
+        drain.draining().await;
+        timeout(LAST_WORDS, stream.readable()).await
+    };
+    let first = tokio::select! {
+        biased;
+        readable = timeout(SILENCE, stream.readable()) => readable,
+        readable = silence => readable,
+    };
+    if !matches!(first, Ok(Ok(()))) {
+        return;
+    }
+    match stream.read_some(&mut read).await {
+        Ok(0) => return,
+        Err(error) => {
+            debug!(%error, "connection lost before its first byte");
+            return;
+        }
+        Ok(_) => {}
+    }
+    // No HTTP request begins outside ASCII, and every msgpack array does.
+    match read.first() {
+        Some(0x80..) => rpc::serve(stream, read, &service, limits.message, drain).await,
+        _ => http::serve(Replay::new(read, stream), service, limits.message.bytes, drain).await,
+    }
+}
