@@ -13,7 +13,7 @@ pub(super) fn runs(attribute: &Attribute<'_>) -> Option<&'static str> {
         return Some("XSS-EVENT");
     }
     match name {
-        b"style" => css::runs(value).then_some("XSS-STYLE"),
+        b"style" => (css::runs(value) || css::ambiguous(value)).then_some("XSS-STYLE"),
         b"datasrc" | b"dataformatas" | b"datafld" => Some("XSS-ATTRIBUTE"),
         b"attributename" => animates_script(value).then_some("XSS-ATTRIBUTE"),
         b"srcdoc" => (!value.is_empty()).then_some("XSS-ATTRIBUTE"),
@@ -55,7 +55,11 @@ pub(super) fn loose(bytes: &[u8]) -> Option<Hit> {
             return None;
         }
         let value = bytes.get(equals + 1..)?;
-        let fires = if name.eq_ignore_ascii_case(b"style") {
+        // Behind a quote at the very start the name alone says what the value is for.
+        let closes = matches!(head, [b'"' | b'\'' | b'`', spaces @ ..] if spaces.iter().all(|&byte| tag::is_space(byte)));
+        let fires = if closes && is_event(Name::new(name).bytes()) {
+            true
+        } else if name.eq_ignore_ascii_case(b"style") {
             css::runs(until_close(value))
         } else {
             is_event(Name::new(name).bytes()) && is_code(until_close(value))

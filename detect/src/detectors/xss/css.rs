@@ -7,6 +7,40 @@ pub(super) fn runs(style: &[u8]) -> bool {
     holds(style, NEEDLES)
 }
 
+/// Whether parsers disagree on where the declarations of a style attribute end: braces, comments inside words, and
+/// declarations inside strings and URLs are what style injection is made of.
+pub(super) fn ambiguous(style: &[u8]) -> bool {
+    // Templates fill in braces before a browser sees them.
+    let templates =
+        || memchr::memmem::find(style, b"{{").is_some() || memchr::memmem::find(style, b"${").is_some();
+    let mut quote = None;
+    let mut hidden = false;
+    let mut previous = [0; 2];
+    for (at, &byte) in style.iter().enumerate() {
+        let rest = style.get(at + 1..).unwrap_or_default();
+        match (quote, byte) {
+            (None, b'{' | b'}') => return at > 0 && !templates(),
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b'(') if previous == *b"rl" => {
+                quote = Some(b')');
+                // Parameters of a media type are no declarations.
+                let url = rest.trim_ascii_start();
+                let url = url.strip_prefix(b"\"").or_else(|| url.strip_prefix(b"'")).unwrap_or(url);
+                hidden = !url.starts_with(b"data:");
+                previous = [0; 2];
+                continue;
+            }
+            (Some(end), _) if byte == end => {
+                quote = None;
+            }
+            (Some(end), b';') if (end != b')' || hidden) && declares_next(rest) => return true,
+            _ => {}
+        }
+        previous = [previous[1], byte.to_ascii_lowercase()];
+    }
+    false
+}
+
 /// Whether the value itself, as part of a style sheet or attribute, is a declaration that runs script.
 pub(super) fn declares(value: &[u8]) -> bool {
     let plain = || memchr::memchr_iter(b'(', value).any(|open| ends_declaration(value.get(..open)));
@@ -86,7 +120,7 @@ impl Tail {
     /// Adds a byte and says whether one of `needles` now ends here.
     fn push(&mut self, byte: u8, needles: &[&[u8]]) -> bool {
         self.bytes = self.bytes << 8 | u128::from(byte);
-        matches!(byte, b'(' | b':' | b't' | b'g' | b'l')
+        matches!(byte, b'(' | b')' | b':' | b't' | b'g' | b'l')
             && needles.iter().any(|needle| self.ends_with(needle))
     }
 
@@ -107,7 +141,21 @@ const NEEDLES: &[&[u8]] = &[
     b"behaviour:",
     b"@import",
     b"data:text/html",
+    b"binding:url(",
+    b".js)",
+    b".js\")",
+    b".js')",
+    b".htc)",
+    b".htc\")",
+    b".htc')",
 ];
 
 const DECLARATIONS: &[&[u8]] =
     &[b":expression(", b"-moz-binding:url", b"behavior:url", b"url(javascript:", b"url(vbscript:"];
+
+/// Whether a property and its colon start here.
+fn declares_next(rest: &[u8]) -> bool {
+    let rest = rest.trim_ascii_start();
+    let name = rest.iter().take(32).take_while(|byte| byte.is_ascii_lowercase() || **byte == b'-').count();
+    name >= 3 && rest.get(name..).is_some_and(|after| after.trim_ascii_start().first() == Some(&b':'))
+}

@@ -163,6 +163,8 @@ struct Seen {
     relation: bool,
     refresh: bool,
     event: bool,
+    handler: bool,
+    script: bool,
     identity: bool,
 }
 
@@ -174,7 +176,10 @@ impl Seen {
                 self.trusted = is_player(Plain::new(attribute.value).bytes());
             }
             b"href" | b"data" | b"classid" | b"codebase" | b"code" | b"archive" => self.source = true,
-            b"type" => self.binary |= memchr::memchr(b'/', attribute.value).is_some(),
+            b"type" => {
+                self.binary |= memchr::memchr(b'/', attribute.value).is_some();
+                self.script |= Plain::new(attribute.value).bytes().ends_with(b"javascript");
+            }
             b"rel" => {
                 let plain = Plain::new(attribute.value);
                 let loads = [&b"stylesheet"[..], b"import", b"preload", b"manifest", b"serviceworker"];
@@ -188,6 +193,7 @@ impl Seen {
                 self.refresh |= memchr::memmem::find(Plain::new(attribute.value).bytes(), b"utf-7").is_some();
             }
             b"event" | b"observer" => self.event = true,
+            b"handler" => self.handler = true,
             b"id" => self.identity = true,
             _ => {}
         }
@@ -203,6 +209,8 @@ impl Seen {
             b"link" => self.source && self.relation,
             b"meta" => self.refresh,
             b"handler" | b"listener" => self.event,
+            b"style" => self.script,
+            _ if self.event && self.handler => true,
             b"xml" => self.source || self.identity,
             _ => false,
         }

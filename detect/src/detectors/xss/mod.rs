@@ -59,7 +59,8 @@ fn possible(features: Features, word: bool) -> bool {
         | Features::COLON
         | Features::HYPHEN
         | Features::HIGH;
-    let script = word && features.any(punctuation);
+    // A name's `=` is not part of it.
+    let script = word && features.any(punctuation | Features::DOT);
     // `java\tscript:` holds no word.
     let scheme = features.all(Features::COLON | Features::ALPHA)
         && features.any(Features::SPACE | Features::NUL | Features::CONTROL | Features::AMP);
@@ -67,7 +68,8 @@ fn possible(features: Features, word: bool) -> bool {
     let computed = features.any(Features::BRACKET)
         && features.any(Features::PAREN | Features::QUOTE)
         && features.any(Features::QUOTE | Features::PLUS | Features::BANG | Features::SLASH);
-    let reference = features.all(Features::AMP | Features::HASH | Features::DIGIT);
+    let reference = features.all(Features::AMP | Features::HASH | Features::DIGIT)
+        || features.all(Features::AMP | Features::ALPHA) && (word || features.any(Features::SEMI));
     let style = features.all(Features::COLON | Features::STAR | Features::SLASH | Features::PAREN);
     markup || script || scheme || computed || reference || style
 }
@@ -104,6 +106,12 @@ fn markup_hit(bytes: &[u8], features: Features, steps: &mut Steps) -> Option<Hit
 }
 
 fn script_hit(value: &Value<'_>, steps: &mut Steps) -> Option<Hit> {
+    if value.field.part == Part::Name {
+        let hit = js::name_hit(value.bytes, steps);
+        if hit.is_some() {
+            return hit;
+        }
+    }
     if !value.features.any(Features::PAREN | Features::QUOTE | Features::EQUALS) {
         return None;
     }

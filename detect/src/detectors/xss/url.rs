@@ -95,6 +95,10 @@ pub(super) fn hit(bytes: &[u8]) -> Option<Hit> {
         match scheme(plain.bytes()) {
             Some(Scheme::Data(kind)) if runs_as_document(kind) => return Hit::new("XSS-URL", 0..bytes.len()),
             Some(Scheme::Script(_)) => {
+                // References in a scheme serve to hide it, whatever the code.
+                if memchr::memchr(b'&', scheme_part(bytes)).is_some() {
+                    return Hit::new("XSS-URL", 0..bytes.len());
+                }
                 let colon = memchr::memchr(b':', bytes).map_or(0, |at| at + 1);
                 if js::is_url_code(bytes.get(colon..).unwrap_or_default()) {
                     return Hit::new("XSS-URL", 0..bytes.len());
@@ -104,6 +108,12 @@ pub(super) fn hit(bytes: &[u8]) -> Option<Hit> {
         }
     }
     memchr::memchr_iter(b':', bytes).find_map(|colon| inside(bytes, colon))
+}
+
+/// The value up to its first plain colon, or as much of it as can spell a scheme.
+fn scheme_part(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b':', bytes).unwrap_or(bytes.len()).min(200);
+    bytes.get(..end).unwrap_or_default()
 }
 
 /// A scheme's colon in the midst of a value: in a link, a header, an attribute whose tag is elsewhere.

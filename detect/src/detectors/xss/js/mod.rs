@@ -14,12 +14,19 @@ use crate::detectors::xss::Hit;
 use crate::detectors::xss::js::program::{Start, program};
 use crate::detectors::xss::js::sinks::Strength;
 
+/// Finds a parameter's name that, with its `=`, assigns to what script does harm with.
+pub(super) fn name_hit(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
+    memchr::memchr(b'.', bytes)?;
+    let sink = program::assigned(bytes, steps)?;
+    if sink.strength == Strength::Alone { Hit::new("XSS-JS", sink.span) } else { None }
+}
+
 /// Finds JavaScript that would run: as the whole value where `bare`, or after the value closes what it stands in.
 pub(super) fn hit(bytes: &[u8], bare: bool, steps: &mut Steps) -> Option<Hit> {
     if let Some(span) = soup(bytes) {
         return Hit::new("XSS-JS-SOUP", span);
     }
-    if !bytes.iter().any(|byte| matches!(byte, b'(' | b'`' | b'=')) {
+    if !bytes.iter().any(|byte| matches!(byte, b'(' | b'`' | b'=' | b'[')) {
         return None;
     }
     if bare {
@@ -116,7 +123,7 @@ fn soup(bytes: &[u8]) -> Option<Range<usize>> {
         signs +=
             usize::from(matches!((previous, byte), (b'+', b'[' | b'!' | b'(' | b'{') | (b'!', b'[' | b'!')));
         previous = byte;
-        if pairs >= 3 && signs >= 3 && at - from >= 16 {
+        if pairs >= 3 && signs >= 3 && at - from >= 11 {
             return Some(from..at + 1);
         }
     }

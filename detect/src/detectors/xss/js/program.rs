@@ -28,6 +28,14 @@ pub(super) fn program(bytes: &[u8], at: usize, start: Start, steps: &mut Steps) 
     reader.run(steps).then_some(reader.sink).flatten()
 }
 
+/// The strongest sink of a parameter's name, which an assignment follows: `document.cookie` of `document.cookie=x`.
+pub(super) fn assigned(name: &[u8], steps: &mut Steps) -> Option<Sink> {
+    let mut reader = Reader::new(name, 0, Start::Statement);
+    let parses = reader.run(steps) && !reader.operand;
+    reader.assign(&(name.len()..name.len()));
+    parses.then_some(reader.sink).flatten()
+}
+
 /// Whether the bytes are a program at all.
 pub(super) fn parses(bytes: &[u8], steps: &mut Steps) -> bool {
     Reader::new(bytes, 0, Start::Statement).run(steps)
@@ -147,12 +155,12 @@ impl<'a> Reader<'a> {
                 self.operand = true;
                 return self.operand(token, span, head);
             }
-            Token::Template => self.call(span),
+            Token::Template => self.call(sinks::tag(&self.callee), span),
             Token::Open(b'(') => {
                 if self.first {
                     return false;
                 }
-                self.call(span);
+                self.call(sinks::call(&self.callee), span);
                 self.open(b'(', head, Role::Call);
             }
             Token::Open(bracket) => {
@@ -191,7 +199,7 @@ impl<'a> Reader<'a> {
             }
             Some((Token::Open(bracket), span)) => {
                 if bracket == b'(' {
-                    self.call(&span);
+                    self.call(sinks::call(&self.callee), &span);
                 }
                 let role = if bracket == b'[' { self.index() } else { Role::Call };
                 self.open(bracket, &mut false, role);
@@ -202,8 +210,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn call(&mut self, span: &Range<usize>) {
-        if let Some(strength) = sinks::call(&self.callee) {
+    fn call(&mut self, strength: Option<Strength>, span: &Range<usize>) {
+        if let Some(strength) = strength {
             let from = self.word.as_ref().map_or(span.start, |word| word.start);
             self.found(strength, from, span.end);
         }
@@ -214,6 +222,12 @@ impl<'a> Reader<'a> {
             let from = self.word.as_ref().map_or(span.start, |word| word.start);
             self.found(strength, from, span.end);
         }
+    }
+
+    fn names(&self, word: &Range<usize>, test: fn(&[u8]) -> bool) -> bool {
+        self.bytes
+            .get(word.clone())
+            .is_some_and(|word| matches!(word, [b'\'' | b'"' | b'`', ..]) && test(word))
     }
 
     fn found(&mut self, strength: Strength, from: usize, to: usize) {
@@ -243,13 +257,19 @@ impl<'a> Reader<'a> {
         self.depth = self.depth.saturating_sub(1);
         self.operand = false;
         let group = self.groups & bit != 0;
-        let names = |word: &Range<usize>| self.bytes.get(word.clone()).is_some_and(sinks::hidden_name);
         self.callee = match bracket {
             b')' if self.heads & bit != 0 => Callee::Block,
             b')' if group => self.callee,
             b']' if group => Callee::Literal,
-            b']' if self.hidden & bit != 0 => Callee::Computed,
-            b']' if self.word.as_ref().is_some_and(names) => Callee::Computed,
+            b']' if self.hidden & bit != 0 => {
+                if let Some(word) = self.word.clone().filter(|word| self.names(word, sinks::hidden_member)) {
+                    self.found(Strength::Alone, word.start, word.end);
+                }
+                Callee::Computed
+            }
+            b']' if self.word.as_ref().is_some_and(|word| self.names(word, sinks::hidden_name)) => {
+                Callee::Computed
+            }
             b'}' => Callee::Block,
             _ => Callee::Nothing,
         };

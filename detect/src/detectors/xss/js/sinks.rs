@@ -73,12 +73,21 @@ pub(super) fn call(callee: &Callee<'_>) -> Option<Strength> {
     }
 }
 
+/// How sure a template given to `callee` is harm: nobody tags one with `call`, except to call with it.
+pub(super) fn tag(callee: &Callee<'_>) -> Option<Strength> {
+    match callee {
+        Callee::Member(b"call" | b"apply" | b"bind" | b"map" | b"sort" | b"from") => Some(Strength::Alone),
+        Callee::Global(b"call" | b"apply") => Some(Strength::Alone),
+        _ => call(callee),
+    }
+}
+
 /// How sure an assignment to `callee` is harm.
 pub(super) fn assign(callee: &Callee<'_>) -> Option<Strength> {
     match callee {
         Callee::Word(b"onerror") => Some(Strength::Alone),
         Callee::Word(b"location") => Some(Strength::BrokenOut),
-        Callee::Global(b"location" | b"href" | b"cookie" | b"onerror" | b"innerHTML") => {
+        Callee::Global(b"location" | b"href" | b"cookie" | b"domain" | b"onerror" | b"innerHTML") => {
             Some(Strength::Alone)
         }
         Callee::Member(b"innerHTML" | b"outerHTML" | b"textContent") => Some(Strength::Alone),
@@ -94,9 +103,15 @@ pub(super) fn read(callee: &Callee<'_>) -> Option<Strength> {
 
 /// Whether a property's name, given as a string, is one that runs what it is given.
 pub(super) fn hidden_name(literal: &[u8]) -> bool {
-    let name = literal.trim_ascii_start().trim_ascii_end();
-    let inside = name.get(1..name.len().saturating_sub(1)).unwrap_or_default();
+    let inside = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
     listed(RUNS, inside) || listed(MEMBER_CALLS, inside)
+}
+
+/// Whether a string that names a member of a global is one that only an attack spells as a string.
+pub(super) fn hidden_member(literal: &[u8]) -> bool {
+    let inside = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
+    let escaped = memchr::memchr(b'\\', inside).is_some();
+    escaped || hidden_name(literal) || listed(&[b"cookie", b"location", b"domain", b"write"], inside)
 }
 
 /// Finds a harmful call or member by its spelling alone, in any case.
@@ -201,6 +216,7 @@ const SENDS: &[&[u8]] = &[
     b"atob",
     b"find",
     b"postMessage",
+    b"btoa",
     b"Worker",
     b"SharedWorker",
     b"Image",
