@@ -172,7 +172,8 @@ impl<'e> Inspection<'e> {
             Depth::Possible => self.engine.words.features(field.raw).words(),
             Depth::Everything => u64::MAX,
         };
-        if words != 0 {
+        // Which words there are is the detectors' business, not the parsers' that a trace shows.
+        if words != 0 && self.trace.is_none() {
             self.read(field, !words);
         }
     }

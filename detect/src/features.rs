@@ -62,12 +62,14 @@ classes! {
 
 const CLASSES: [u32; 256] = {
     let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = class(byte as u8);
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = class(byte);
+        if byte == u8::MAX {
+            return table;
+        }
         byte += 1;
     }
-    table
 };
 
 impl Features {

@@ -25,7 +25,6 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
         held += 6;
         if held >= 8 {
             held -= 8;
-            #[expect(clippy::cast_possible_truncation, reason = "masked to a byte")]
             out.push((bits >> held & 0xff) as u8);
         }
     }

@@ -9,7 +9,10 @@ use crate::scan::hex_digit;
 pub(crate) fn whole(bytes: &[u8]) -> Option<Vec<u8>> {
     let bytes = bytes.trim_ascii();
     let digits = bytes.strip_prefix(b"0x").or_else(|| bytes.strip_prefix(b"0X")).unwrap_or(bytes);
-    if digits.len() < SHORTEST || digits.len() % 2 != 0 || !text::is_text(&decode(digits.get(..SHORTEST)?)?) {
+    if digits.len() < SHORTEST
+        || !digits.len().is_multiple_of(2)
+        || !text::is_text(&decode(digits.get(..SHORTEST)?)?)
+    {
         return None;
     }
     decode(digits).filter(|decoded| text::is_text(decoded))

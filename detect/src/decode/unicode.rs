@@ -67,7 +67,7 @@ pub(crate) fn fold(bytes: &[u8]) -> Option<Vec<u8>> {
                 }
                 // Between two letters nobody needs a joiner or a break.
                 None if is_invisible(c) && text::between_letters(valid.as_bytes(), at, c.len_utf8()) => {
-                    changed = true
+                    changed = true;
                 }
                 None => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }

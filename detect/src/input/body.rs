@@ -268,7 +268,8 @@ impl Source<'_> {
         let depth = inspection.budgets().depth.min(DEEPEST_MESSAGE);
         if sniff::is_text(self.bytes) {
             self.text(self.bytes, inspection);
-        } else if protobuf::walk(self.bytes, depth, &mut |text| strings.push(text)) == protobuf::End::Message {
+        } else if protobuf::walk(self.bytes, depth, &mut |text| strings.push(text)) == protobuf::End::Message
+        {
             for raw in strings {
                 document::value(&Field { raw, ..self.field() }, inspection);
             }

@@ -11,7 +11,9 @@ pub(crate) fn ascii_compatible<'a>(body: &'a [u8], content_type: &[u8]) -> Cow<'
         b"utf-7" | b"unicode-1-1-utf-7" => decode::utf7(body).map_or(Cow::Borrowed(body), Cow::Owned),
         b"ibm037" | b"cp037" | b"ibm500" | b"cp500" | b"ibm1047" | b"ibm01140" => Cow::Owned(ebcdic(body)),
         _ => match wide(body) {
-            Some((width, order, skip)) => Cow::Owned(narrow(body.get(skip..).unwrap_or_default(), width, order)),
+            Some((width, order, skip)) => {
+                Cow::Owned(narrow(body.get(skip..).unwrap_or_default(), width, order))
+            }
             None => Cow::Borrowed(body),
         },
     }

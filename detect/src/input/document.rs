@@ -10,6 +10,10 @@ pub(crate) fn value(field: &Field<'_>, inspection: &mut Inspection<'_>) {
     if field.name == b"query" && query(field, inspection).is_some() {
         return;
     }
+    document_or_text(field, inspection);
+}
+
+fn document_or_text(field: &Field<'_>, inspection: &mut Inspection<'_>) {
     match opening(field.raw, field.wire) {
         Opening::Plain => return inspection.field(field),
         Opening::Json => {
@@ -40,9 +44,10 @@ pub(crate) fn json(bytes: &[u8], field: &Field<'_>, inspection: &mut Inspection<
             return inspection.field(&inner);
         }
         envelope.string(name, token.text);
-        match query(&inner, inspection).filter(|_| name == b"query") {
+        let operations = if name == b"query" { query(&inner, inspection) } else { None };
+        match operations {
             Some(operations) => envelope.document(operations),
-            None => value(&inner, inspection),
+            None => document_or_text(&inner, inspection),
         }
     });
     envelope.finish(field.location, inspection);
@@ -80,7 +85,9 @@ fn opening(raw: &[u8], wire: Wire) -> Opening {
     match raw.trim_ascii_start() {
         [b'{' | b'[', ..] => Opening::Json,
         [b'%', b'7', b'B' | b'b', ..] | [b'%', b'5', b'B' | b'b', ..] if wire != Wire::Plain => Opening::Json,
-        [b'e', b'y' | b'w', _, _, _, _, _, _, ..] | [b'W', b'3' | b'y', _, _, _, _, _, _, ..] => Opening::Base64,
+        [b'e', b'y' | b'w', _, _, _, _, _, _, ..] | [b'W', b'3' | b'y', _, _, _, _, _, _, ..] => {
+            Opening::Base64
+        }
         _ => Opening::Plain,
     }
 }

@@ -140,6 +140,8 @@ impl<'a> Document<'a> {
                     document.introspects |= braces > 0 && matches!(word, b"__schema" | b"__type");
                     name = word;
                 }
+                // Outside arguments there is nothing for a variable to stand for.
+                Token::Variable(_) if parens == 0 => return None,
                 Token::Variable(word) => {
                     let defines = lexer.is_colon().then_some(head).flatten();
                     let list = if defines.is_some() { &mut document.defined } else { &mut document.used };
@@ -216,7 +218,8 @@ impl<'a> Lexer<'a> {
                 Token::Other
             }
             b'-' | b'0'..=b'9' => {
-                self.cursor.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'));
+                self.cursor
+                    .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'));
                 Token::Other
             }
             _ if is_name(byte) => Token::Name(self.cursor.take_while(is_name)),

@@ -19,8 +19,6 @@ pub(crate) struct Section<'a> {
     pub(crate) content_type: &'a [u8],
     /// Its Content-Transfer-Encoding.
     pub(crate) encoding: &'a [u8],
-    /// The lines of its head, for headers that nobody asked for.
-    pub(crate) head: &'a [u8],
     /// What it holds.
     pub(crate) content: &'a [u8],
 }
@@ -165,26 +163,43 @@ fn section<'a>(part: &'a [u8], visit: &mut dyn FnMut(Event<'a>)) {
             (part, &part[..0])
         }
     };
-    let mut section = Section { head, content, ..Section::default() };
+    let mut section = Section { content, ..Section::default() };
     let mut named = false;
-    for line in head.split(|&byte| byte == b'\n') {
-        let line = line.trim_ascii_end();
+    let mut rest = head;
+    while !rest.is_empty() {
+        let (line, folded) = header_line(&mut rest);
+        if folded {
+            visit(Event::Odd(Oddity::LineEnds));
+        }
         if starts_with_ignore_case(line, b"content-disposition") {
             named |= disposition(line, &mut section, visit);
         } else if starts_with_ignore_case(line, b"content-type:") {
             section.content_type = line.get(13..).unwrap_or_default().trim_ascii();
         } else if starts_with_ignore_case(line, b"content-transfer-encoding:") {
             section.encoding = line.get(26..).unwrap_or_default().trim_ascii();
-        } else if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
-            visit(Event::Odd(Oddity::LineEnds));
-            // A folded line may carry the parameters.
-            named |= disposition(line, &mut section, visit);
         }
     }
     if !named {
         visit(Event::Odd(Oddity::BadHead));
     }
     visit(Event::Part(section));
+}
+
+/// Takes one header with the lines that are folded onto it; also says whether there are any.
+fn header_line<'a>(rest: &mut &'a [u8]) -> (&'a [u8], bool) {
+    let mut end = 0;
+    let mut folded = false;
+    loop {
+        let tail = rest.get(end..).unwrap_or_default();
+        end += memchr(b'\n', tail).map_or(tail.len(), |at| at + 1);
+        if !matches!(rest.get(end), Some(b' ' | b'\t')) {
+            break;
+        }
+        folded = true;
+    }
+    let (line, next) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+    *rest = next;
+    (line.trim_ascii_end(), folded)
 }
 
 fn disposition<'a>(line: &'a [u8], section: &mut Section<'a>, visit: &mut dyn FnMut(Event<'a>)) -> bool {

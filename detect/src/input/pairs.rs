@@ -47,8 +47,9 @@ pub(crate) fn walk(list: &[u8], syntax: Syntax, location: Location, inspection: 
             // as the server does, and together with the value, as the writer meant them.
             None if !is_name(pair) => {
                 inspection.field(&Field { raw: pair, ..field });
-                last.to = end;
-                last.joined = true;
+                if last.to > 0 {
+                    last = Last { to: end, joined: true, ..last };
+                }
             }
             None => inspection.field(&Field { raw: pair, ..field }),
         }
@@ -58,7 +59,7 @@ pub(crate) fn walk(list: &[u8], syntax: Syntax, location: Location, inspection: 
 }
 
 /// The value that has not been handed on yet: pieces without a name may still join it.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Last<'a> {
     name: &'a [u8],
     from: usize,

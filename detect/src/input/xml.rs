@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     fn attribute(&mut self, visit: &mut dyn FnMut(Token<'a>)) -> Option<()> {
-        let name = self.cursor.take_while(|byte| is_name(byte));
+        let name = self.cursor.take_while(is_name);
         if name.is_empty() {
             self.broken = true;
             self.cursor.skip(1);
