@@ -66,7 +66,7 @@ const CLASSES: [u32; 256] = {
     loop {
         table[byte as usize] = class(byte);
         if byte == u8::MAX {
-            return table;
+            break table;
         }
         byte += 1;
     }
