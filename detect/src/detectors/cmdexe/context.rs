@@ -1,0 +1,217 @@
+//! Finds the places in a value where a command may begin, and what stands before them.
+
+use super::commands::{self, Class};
+
+/// What opens a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// The value's own start.
+    Start,
+    /// A new line, also written as `\n`.
+    Line,
+    Separator(Separator),
+    /// `$(`
+    Substitution,
+    /// A back-tick; `close` is the offset of its partner.
+    BackTick {
+        close: usize,
+    },
+}
+
+/// What separates commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Separator {
+    Semicolon,
+    Pipe,
+    Ampersand,
+    And,
+    Or,
+    /// `<(` or `>(`
+    Process,
+}
+
+/// A place where a command may begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    pub(crate) opening: Opening,
+    /// Where the opening stands.
+    pub(crate) from: usize,
+    /// Where the command would stand.
+    pub(crate) at: usize,
+    /// Whether nothing but punctuation stands before.
+    pub(crate) leading: bool,
+    /// Whether what stands before is one value that an injection breaks out of: it ends in a quote or a bracket, or
+    /// is a number or an address.
+    pub(crate) breakout: bool,
+    /// Whether what stands before is a name or a list of names.
+    pub(crate) names: bool,
+    /// Whether what stands before reads like a sentence.
+    pub(crate) prose: bool,
+    /// Line ends before.
+    pub(crate) lines: usize,
+}
+
+/// Walks the places of a value.
+#[derive(Debug)]
+pub(crate) struct Contexts<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    started: bool,
+    /// Up to where back-ticks are paired.
+    ticks_until: usize,
+    seen: Seen,
+}
+
+/// What the bytes so far are made of.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    alphanumeric: bool,
+    /// Only letters, digits, `_`, `-`, spaces and separators.
+    names: bool,
+    letters: bool,
+    /// Only digits, letters, dots, colons, hyphens, and a dot or digit among them.
+    address: bool,
+    spaced: bool,
+    words: usize,
+    word_len: usize,
+    lines: usize,
+    last: u8,
+}
+
+/// Words before a separator that make a sentence.
+const SENTENCE: usize = 5;
+
+impl<'a> Contexts<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let seen = Seen {
+            alphanumeric: false,
+            names: true,
+            letters: false,
+            address: true,
+            spaced: false,
+            words: 0,
+            word_len: 0,
+            lines: 0,
+            last: 0,
+        };
+        Self { bytes, at: 0, started: false, ticks_until: 0, seen }
+    }
+
+    /// Finds the next place.
+    pub(crate) fn next(&mut self) -> Option<Context> {
+        if !self.started {
+            self.started = true;
+            return Some(self.context(Opening::Start, 0, 0));
+        }
+        while let Some(&byte) = self.bytes.get(self.at) {
+            let from = self.at;
+            let rest = self.bytes.get(from + 1..).unwrap_or_default();
+            let opening = match byte {
+                b';' | b'|' | b'&' | b'\n' | b'\r' | b'`' | b'$' | b'<' | b'>' | b'\\' => {
+                    self.opening(byte, rest)
+                }
+                _ => None,
+            };
+            let Some((opening, len)) = opening else {
+                self.seen.add(byte);
+                self.at += 1;
+                continue;
+            };
+            let context = self.context(opening, from, from + len);
+            for &byte in self.bytes.get(from..from + len).unwrap_or_default() {
+                self.seen.add(byte);
+            }
+            self.at = from + len;
+            return Some(context);
+        }
+        None
+    }
+
+    fn opening(&mut self, byte: u8, rest: &[u8]) -> Option<(Opening, usize)> {
+        let separator = |kind, len| Some((Opening::Separator(kind), len));
+        match (byte, rest) {
+            (b';', _) => separator(Separator::Semicolon, 1),
+            (b'|', [b'|', ..]) => separator(Separator::Or, 2),
+            (b'|', [b'&', ..]) => separator(Separator::Pipe, 2),
+            (b'|', _) => separator(Separator::Pipe, 1),
+            (b'&', [b'&', ..]) => separator(Separator::And, 2),
+            (b'&', _) => match entity(rest) {
+                Some(len) => {
+                    self.at += len;
+                    None
+                }
+                None => separator(Separator::Ampersand, 1),
+            },
+            (b'\n' | b'\r', _) => Some((Opening::Line, 1)),
+            (b'\\', [b'n', ..]) => Some((Opening::Line, 2)),
+            (b'\\', [b'r', b'\\', b'n', ..]) => Some((Opening::Line, 4)),
+            (b'$', [b'(', next, ..]) if *next != b'(' => Some((Opening::Substitution, 2)),
+            (b'<' | b'>', [b'(', ..]) => separator(Separator::Process, 2),
+            (b'`', _) if self.at >= self.ticks_until => {
+                let close = self.at + 1 + rest.iter().take(512).position(|&byte| byte == b'`')?;
+                self.ticks_until = close + 1;
+                Some((Opening::BackTick { close }, 1))
+            }
+            _ => None,
+        }
+    }
+
+    fn context(&self, opening: Opening, from: usize, at: usize) -> Context {
+        let seen = &self.seen;
+        let quoted = matches!(seen.last, b'"' | b'\'' | b')' | b'}' | b']');
+        Context {
+            opening,
+            from,
+            at,
+            leading: !seen.alphanumeric,
+            breakout: seen.alphanumeric && (quoted || (seen.address && !seen.spaced && !seen.names)),
+            names: seen.names && seen.letters,
+            prose: seen.words >= SENTENCE,
+            lines: seen.lines,
+        }
+    }
+}
+
+impl Seen {
+    fn add(&mut self, byte: u8) {
+        let separator = matches!(byte, b';' | b'|' | b'&' | b'\n' | b'\r' | b',');
+        let space = byte == b' ' || byte == b'\t';
+        if byte.is_ascii_alphanumeric() || byte >= 0x80 {
+            self.alphanumeric = true;
+            self.letters |= !byte.is_ascii_digit();
+            self.word_len += 1;
+            self.address &= byte < 0x80;
+        } else {
+            if self.word_len >= 2 && (space || byte == b'\n') {
+                self.words += 1;
+            }
+            self.word_len = 0;
+            self.lines += usize::from(byte == b'\n');
+            self.names &= separator || space || byte == b'_' || byte == b'-';
+            self.address &= matches!(byte, b'.' | b':' | b'-') || separator;
+            self.spaced |= space;
+        }
+        if byte == b'.' || byte.is_ascii_digit() {
+            self.names &= byte.is_ascii_digit() && self.letters;
+        }
+        if !space {
+            self.last = byte;
+        }
+    }
+}
+
+/// The length of the character reference behind an `&`, unless a shell would run its name.
+fn entity(rest: &[u8]) -> Option<usize> {
+    let window = rest.get(..12).unwrap_or(rest);
+    let close = window.iter().position(|&byte| byte == b';')?;
+    let name = window.get(..close)?;
+    let reference = match name {
+        [b'#', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_alphanumeric),
+        [first, more @ ..] => {
+            first.is_ascii_alphabetic() && !more.is_empty() && name.iter().all(u8::is_ascii_alphanumeric)
+        }
+        [] => false,
+    };
+    let command = || commands::look_up(name).is_some_and(|command| command.class > Class::English);
+    (reference && !command()).then_some(close + 1)
+}

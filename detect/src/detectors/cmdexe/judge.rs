@@ -1,0 +1,249 @@
+//! Adds up what speaks for a command at one place.
+
+use super::arguments;
+use super::commands::{self, Class, Command, Kind};
+use super::context::{Context, Opening, Separator};
+use super::word::{self, Word};
+
+/// What a place, a word and its arguments must reach together.
+const ENOUGH: i32 = 5;
+/// The same where no separator stands, and the arguments alone must prove it.
+const ENOUGH_ALONE: i32 = 4;
+
+/// Words before which a command stands again: keywords and programs that run another.
+const RUNNERS: &[&[u8]] = &[
+    b"sudo",
+    b"doas",
+    b"nohup",
+    b"time",
+    b"exec",
+    b"env",
+    b"command",
+    b"builtin",
+    b"nice",
+    b"setsid",
+    b"xargs",
+    b"strace",
+    b"ltrace",
+    b"then",
+    b"do",
+    b"else",
+    b"elif",
+    b"if",
+    b"while",
+    b"until",
+    b"eval",
+    b"busybox",
+    b"!",
+    b".shell",
+    b".system",
+    b"start",
+    b"call",
+    b"timeout",
+    b"stdbuf",
+    b"unbuffer",
+    b"watch",
+];
+
+/// Says where the command at `context` ends, if there is one.
+pub(crate) fn command(bytes: &[u8], context: &Context) -> Option<usize> {
+    let mut at = context.at;
+    let mut runner = None;
+    let mut hidden = false;
+    for _ in 0..4 {
+        at = skip(bytes, at);
+        let mut word = word::read(bytes, at)?;
+        if word.text().is_empty() && !word.shell {
+            // An empty expansion is no word: the next one is.
+            hidden = true;
+            at = word.end;
+            continue;
+        }
+        word.hidden |= hidden;
+        if is_assignment(word.text()) {
+            at = word.end;
+            continue;
+        }
+        if RUNNERS.contains(&word.text()) && runner.is_none_or(|(_, count)| count < 2) {
+            let count = runner.map_or(1, |(_, count)| count + 1);
+            runner = Some((word, count));
+            at = word.end;
+            if weigh(bytes, context, &word, 0).is_some_and(|verdict| verdict.fires) {
+                break;
+            }
+            continue;
+        }
+        let verdict = weigh(bytes, context, &word, i32::from(runner.is_some()))?;
+        return verdict.fires.then_some(verdict.end);
+    }
+    let (word, _) = runner?;
+    let verdict = weigh(bytes, context, &word, 0)?;
+    verdict.fires.then_some(verdict.end)
+}
+
+struct Verdict {
+    fires: bool,
+    end: usize,
+}
+
+fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32) -> Option<Verdict> {
+    let (command, path) = resolve(word)?;
+    let next = bytes.get(word.end).copied();
+    let call = next == Some(b'(');
+    if call && !(command.is(Kind::Windows) && command.class == Class::Sure) {
+        return None;
+    }
+    let arguments = arguments::read(bytes, word.end, command, word.brace);
+    let bare = arguments.count == 0;
+    let class = match command.class {
+        Class::Short if bare && command.is(Kind::Field) && context.names => Class::English,
+        class => class,
+    };
+    let mut score = bonus + path + arguments.score - arguments.plain.min(2);
+    score += match class {
+        Class::Sure => 3,
+        Class::Short => 2,
+        Class::English => 1,
+    };
+    score += if word.hidden { 2 } else { 0 };
+    score += if call { 2 } else { 0 };
+    let strong = arguments.strong || word.hidden || word.spaced || call;
+    let fires = match context.opening {
+        Opening::Start => strong && score >= ENOUGH_ALONE,
+        // A command on a later line of a text is a transcript; behind the first line it may be an injection.
+        Opening::Line if !context.leading => {
+            strong && context.lines == 0 && !context.prose && score >= ENOUGH_ALONE
+        }
+        Opening::Line if !tight(bytes, context) => strong && score >= ENOUGH_ALONE,
+        _ => {
+            let confirmed = !bare || ends_alone(bytes, context, class, arguments.end);
+            confirmed && score + place(bytes, context, command, bare) >= ENOUGH
+        }
+    };
+    Some(Verdict { fires, end: arguments.end.max(word.end) })
+}
+
+/// How much the place itself says.
+fn place(bytes: &[u8], context: &Context, command: Command, bare: bool) -> i32 {
+    let tight = tight(bytes, context);
+    let base = match context.opening {
+        Opening::Start => 0,
+        Opening::Line => 2,
+        Opening::Substitution => 3,
+        Opening::BackTick { close } => return tick(bytes, context, close, bare),
+        Opening::Separator(Separator::Pipe) if command.is(Kind::Code) => 3,
+        Opening::Separator(Separator::Semicolon | Separator::And | Separator::Or) => {
+            2 + i32::from(context.leading)
+        }
+        Opening::Separator(Separator::Pipe | Separator::Ampersand) => 1 + 2 * i32::from(context.leading),
+        Opening::Separator(Separator::Process) => 2,
+    };
+    let semicolon = context.opening == Opening::Separator(Separator::Semicolon);
+    let listed = context.names && bare && (command.is(Kind::Field) || command.class == Class::English);
+    let close = tight && semicolon && !context.leading && !context.prose && !listed;
+    let alone =
+        bare && (context.leading || context.breakout || close || context.opening == Opening::Substitution);
+    base + i32::from(close) + i32::from(context.breakout) + i32::from(alone) - i32::from(context.prose)
+}
+
+/// Back-ticks are also Markdown's and SQL's: what counts is what they are attached to.
+fn tick(bytes: &[u8], context: &Context, close: usize, bare: bool) -> i32 {
+    let after = bytes.get(close + 1..).unwrap_or_default();
+    let last = !after.iter().any(u8::is_ascii_alphanumeric);
+    if context.leading && last {
+        return 4;
+    }
+    let before = context.from.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
+    if before.is_ascii_whitespace() {
+        // Inline code, unless what stands before is a number or an address.
+        return if context.breakout || context.leading { 2 } else { -2 };
+    }
+    match (before, bare) {
+        (b'(' | b',' | b'.', true) => 1,
+        (_, true) => 3,
+        (_, false) => 4,
+    }
+}
+
+/// Whether a word without arguments stands alone in a way that a list or a sentence would not have it.
+fn ends_alone(bytes: &[u8], context: &Context, class: Class, end: usize) -> bool {
+    let tight = tight(bytes, context);
+    let nested = matches!(context.opening, Opening::Substitution | Opening::BackTick { .. });
+    let rest = bytes.get(end..).unwrap_or_default();
+    let lone = !rest.iter().any(u8::is_ascii_alphanumeric);
+    match class {
+        Class::Sure | Class::Short => true,
+        Class::English => nested || (lone && tight && (context.leading || context.breakout)),
+    }
+}
+
+/// Whether the command follows its opening at once, as nobody writes in a sentence.
+fn tight(bytes: &[u8], context: &Context) -> bool {
+    bytes.get(context.at).is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b'+')
+}
+
+/// Looks the word up, with its path: how much the path adds.
+fn resolve(word: &Word) -> Option<(Command, i32)> {
+    if word.shell {
+        return Some((Command::SHELL, 0));
+    }
+    let (folder, name) = word.split_path();
+    let binaries = is_binary_folder(folder, word.glob);
+    if word.glob {
+        let letters = name.iter().any(u8::is_ascii_alphabetic);
+        let hit = binaries && letters && name.len() >= 2 && commands::matches_any(name);
+        return hit.then_some((Command::SHELL, 2));
+    }
+    let known = match name.split_last() {
+        // Many systems have `python3.11` and its like.
+        Some(_) => commands::look_up(name),
+        None => None,
+    };
+    match known {
+        Some(command) => Some((command, if binaries { 2 } else { 0 })),
+        None if binaries && folder.starts_with(b"/") && !name.is_empty() => Some((Command::UNKNOWN, 2)),
+        None => None,
+    }
+}
+
+/// Whether `folder` is one that holds programs.
+fn is_binary_folder(folder: &[u8], glob: bool) -> bool {
+    const FOLDERS: &[&[u8]] = &[
+        b"/bin/",
+        b"/usr/bin/",
+        b"/sbin/",
+        b"/usr/sbin/",
+        b"/usr/local/bin/",
+        b"/usr/local/sbin/",
+        b"/opt/bin/",
+        b"bin/",
+        b"usr/bin/",
+        b"sbin/",
+        b"/snap/bin/",
+        b"/system/bin/",
+    ];
+    if glob {
+        return FOLDERS.iter().any(|known| folder.starts_with(b"/") && commands::glob(folder, known));
+    }
+    FOLDERS.contains(&folder) || matches!(folder, [_, b':', b'\\' | b'/', ..])
+}
+
+fn is_assignment(text: &[u8]) -> bool {
+    let name = text.split(|&byte| byte == b'=').next().unwrap_or_default();
+    name.len() < text.len()
+        && name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+/// Skips what may stand before a command: white space, grouping, `@` of cmd.exe.
+fn skip(bytes: &[u8], mut at: usize) -> usize {
+    for _ in 0..32 {
+        match bytes.get(at..) {
+            Some([b' ' | b'\t' | b'+' | b'(' | b'@' | b'"' | b'\'' | 0x0b | 0x0c, ..]) => at += 1,
+            Some([b'{', b' ' | b'\t', ..]) => at += 2,
+            Some([b'\n' | b'\r', ..]) => at += 1,
+            _ => break,
+        }
+    }
+    at
+}

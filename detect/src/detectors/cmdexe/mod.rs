@@ -1,0 +1,93 @@
+//! CMDEXE: reads a value as sh, bash, cmd.exe and PowerShell would, and reports a command that an injection would run.
+//!
+//! Catches a command word in command position (behind `;`, `|`, `&`, `&&`, `||`, a new line, in `$(...)`, back-ticks and
+//! process substitutions, or as the whole value) that its arguments or its place confirm; words hidden by quotes,
+//! escapes, carets, empty or white-space expansions, globs and brace lists; `for` and `if` of cmd.exe; Shellshock.
+//! Deliberately misses: a bare English word behind a separator (`; sort`), commands quoted in prose or Markdown,
+//! commands alone without an argument that only a command would have (`ls`, `ping host`).
+//! False-positive risk: code and shell transcripts posted as values.
+//! Vectors: `vectors/cmdexe`.
+
+mod arguments;
+mod commands;
+mod context;
+mod judge;
+mod shellshock;
+mod windows;
+mod word;
+
+use crate::budget::Steps;
+use crate::detectors::Detector;
+use crate::features::Features;
+use crate::signal::Tag;
+use crate::value::{Finding, Part, Value};
+
+use self::context::{Contexts, Opening};
+
+/// The detector's row in the table.
+pub(crate) const DETECTOR: Detector = Detector { name: "cmdexe", words: WORDS, possible, inspect };
+
+const WORDS: &[&str] = &[
+    "errorlevel",
+    "exist ",
+    "defined ",
+    "cmdextversion",
+    " equ ",
+    " neq ",
+    " lss ",
+    " leq ",
+    " gtr ",
+    " geq ",
+    "for ",
+    "alias ",
+    "/bin/",
+    "==",
+];
+
+fn possible(features: Features, word: bool) -> bool {
+    const OPERATORS: u32 = Features::SEMI
+        | Features::PIPE
+        | Features::AMP
+        | Features::DOLLAR
+        | Features::LINE
+        | Features::QUOTE
+        | Features::BACKSLASH
+        | Features::CARET
+        | Features::LT
+        | Features::GT
+        | Features::BRACE
+        | Features::PERCENT
+        | Features::PLUS
+        | Features::BANG
+        | Features::STAR
+        | Features::BRACKET;
+    word || features.any(OPERATORS)
+        || (features.any(Features::SPACE) && features.any(Features::SLASH | Features::HYPHEN | Features::DOT))
+}
+
+fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
+    let bytes = value.bytes;
+    let found = |detector, span| Some(Finding { tag: Tag::Cmdexe, detector, span });
+    let shellshock = (value.field.part != Part::Name).then(|| shellshock::find(bytes)).flatten();
+    if let Some(end) = shellshock {
+        return found("CMDEXE-SHELLSHOCK", 0..end);
+    }
+    if let Some(span) = windows::find(bytes) {
+        return found("CMDEXE-BATCH", span);
+    }
+    let mut contexts = Contexts::new(bytes);
+    while let Some(context) = contexts.next() {
+        if !steps.take(1) {
+            return None;
+        }
+        if let Some(end) = judge::command(bytes, &context) {
+            let detector = match context.opening {
+                Opening::Start => "CMDEXE-COMMAND",
+                Opening::Line | Opening::Separator(_) => "CMDEXE-SEPARATOR",
+                Opening::Substitution | Opening::BackTick { .. } => "CMDEXE-SUBSTITUTION",
+            };
+            return found(detector, context.from..end);
+        }
+    }
+    None
+}
