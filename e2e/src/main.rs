@@ -61,52 +61,51 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
 }
 
 async fn demo(options: Options) -> Result<ExitCode> {
+    if options.task == Task::Check {
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stack = Stack::new(Binaries::from_env()?)?;
     let work = async {
         match options.task {
-            Task::Serve => serve(&options).await,
-            Task::Smoke => run_smoke().await,
-            Task::Check => Ok(ExitCode::SUCCESS),
+            Task::Smoke => run_smoke(&mut stack).await,
+            Task::Serve | Task::Check => serve(&mut stack, &options).await,
         }
     };
-    // Dropping the work ends what it started.
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = work => outcome,
-        _ = terminate.recv() => Ok(stopped()),
-        _ = interrupt.recv() => Ok(stopped()),
-    }
+        _ = terminate.recv() => Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
+    };
+    println!("\n==> stopping");
+    stack.stop().await?;
+    outcome
 }
 
-fn stopped() -> ExitCode {
-    println!("\nstopped: Envoy, the agent and the sample app are gone, the temporary folder too");
-    ExitCode::SUCCESS
-}
-
-async fn serve(options: &Options) -> Result<ExitCode> {
+async fn serve(stack: &mut Stack, options: &Options) -> Result<ExitCode> {
     // Envoy shares a port with any other process that lets it: look first whether somebody is there.
     TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
         .with_context(|| format!("127.0.0.1:{} is in use; choose another with --port N", options.port))?;
-    let mut stack = Stack::new(Binaries::from_env()?)?;
-    let app = if options.upstream.is_none() { Some(App::start().await?) } else { None };
-    let upstream = match (&options.upstream, &app) {
-        (Some(upstream), _) => upstream.clone(),
-        (None, Some(app)) => app.address().into(),
-        (None, None) => bail!("no application to protect"),
+    let (app, upstream) = match &options.upstream {
+        Some(upstream) => (None, upstream.clone()),
+        None => {
+            let app = App::start().await?;
+            let upstream = app.address().into();
+            (Some(app), upstream)
+        }
     };
-    start(&mut stack, &upstream, options.port).await?;
-    explain(&stack, app.is_some())?;
+    start(stack, &upstream, options.port).await?;
+    explain(stack, app.is_some())?;
     stack.ended().await?;
     Ok(ExitCode::FAILURE)
 }
 
-async fn run_smoke() -> Result<ExitCode> {
-    let mut stack = Stack::new(Binaries::from_env()?)?;
+async fn run_smoke(stack: &mut Stack) -> Result<ExitCode> {
     let app = App::start().await?;
-    start(&mut stack, &app.address().into(), 0).await?;
+    start(stack, &app.address().into(), 0).await?;
     println!();
-    let table = Smoke::run(&mut stack, &app).await?;
-    stack.stop().await?;
+    let table = Smoke::run(stack, &app).await?;
     println!("\n{} as wanted, {} not", table.passed, table.failed);
     Ok(if table.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -122,25 +121,21 @@ async fn start(stack: &mut Stack, upstream: &Upstream, port: u16) -> Result<()> 
 
 fn explain(stack: &Stack, sample: bool) -> Result<()> {
     let at = stack.ingress()?;
-    let seen = if sample {
-        format!(
-            "  curl -i 'http://{at}/seen'                        what the sample app saw: never an attack\n"
-        )
-    } else {
-        String::new()
-    };
-    println!(
-        "
-Try, in another terminal:
-  curl -i 'http://{at}/?name=bob'                   200 from the application
-  curl -i 'http://{at}/?id=1%27+OR+%271%27=%271'    406 from Portcullis
-  curl -i 'http://{at}/' -d 'q=<script>alert(1)</script>'   406
-  curl -i 'http://{at}/?file=../../../../etc/passwd'  406
-{seen}  curl -s '{admin}/stats/prometheus' | grep ^portcullis_    the filter's counters
-Logs: {folder}
-Ctrl-C stops everything.",
-        admin = stack.admin()?,
-        folder = stack.folder().display(),
-    );
+    let admin = stack.admin()?;
+    let mut lines = vec![
+        (format!("curl -i 'http://{at}/?name=bob'"), "200 from the application"),
+        (format!("curl -i 'http://{at}/?id=1%27+OR+%271%27=%271'"), "406 from Portcullis"),
+        (format!("curl -i 'http://{at}/' -d 'q=<script>alert(1)</script>'"), "406"),
+        (format!("curl -i 'http://{at}/?file=../../../../etc/passwd'"), "406"),
+        (format!("curl -s http://{admin}/stats/prometheus | grep ^portcullis_"), "the filter's counters"),
+    ];
+    if sample {
+        lines.insert(4, (format!("curl -s http://{at}/seen"), "what the sample app saw"));
+    }
+    println!("\nTry, in another terminal:");
+    for (command, expected) in lines {
+        println!("  {command:<64} # {expected}");
+    }
+    println!("Logs: {}\nCtrl-C stops everything.", stack.folder().display());
     Ok(())
 }

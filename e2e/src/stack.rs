@@ -235,7 +235,7 @@ impl Stack {
     ///
     /// # Errors
     /// When one did not end when asked; it is gone all the same.
-    pub async fn stop(mut self) -> Result<()> {
+    pub async fn stop(&mut self) -> Result<()> {
         if let Some((envoy, _)) = self.envoy.take() {
             envoy.stop(PARTING).await?;
         }

@@ -1,15 +1,55 @@
-//! The task runner: `cargo xtask TASK`.
+//! The task runner: `cargo xtask TASK`. Continuous integration calls the same tasks.
 
+mod bench;
+mod check;
+mod command;
 mod corpus;
+mod envoy;
+mod run;
+mod test;
 mod wasm;
+
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
+const HELP: &str = "\
+usage: cargo xtask TASK [OPTIONS]
+
+  run [--port N] [--upstream URL]   Envoy with the filter and the agent on 127.0.0.1:10000, before a sample app
+  run --smoke                       the same, asked by itself: prints a table, exits 0 or 1
+  test [GROUP...]                   everything that must hold, or only these groups
+  check                             formatting, lints and documentation
+  wasm                              builds target/wasm/filter.wasm
+  corpus DIR [OPTIONS]              what the engine would block of labelled requests
+  bench [NAME] [--json]             comparisons; without a name: which there are
+
+`cargo xtask TASK --help` tells more. What a task needs (a compiler for wasm32, Envoy) it gets itself.
+";
+
+fn main() -> ExitCode {
+    match task(std::env::args().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task(mut args: impl Iterator<Item = String>) -> Result<()> {
     match args.next().as_deref() {
+        Some("bench") => bench::run(args),
+        Some("check") => check::run(args),
         Some("corpus") => corpus::run(args),
+        Some("run") => run::run(args),
+        Some("test") => test::run(args),
         Some("wasm") => wasm::run(args),
-        other => bail!("unknown task {other:?}; tasks: corpus, wasm"),
+        Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => bail!("unknown task {other:?}\n\n{HELP}"),
+        None => bail!("no task given\n\n{HELP}"),
     }
 }

@@ -17,10 +17,14 @@ use toolchain::{TARGET, Toolchain};
 
 /// Runs the task and says what was built.
 pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
-    if let Some(arg) = args.next() {
-        bail!("unexpected argument {arg:?}; usage: cargo xtask wasm");
+    match args.next().as_deref() {
+        None => build().map(drop),
+        Some("--help" | "-h") => {
+            println!("usage: cargo xtask wasm      builds {OUTPUT}");
+            Ok(())
+        }
+        Some(other) => bail!("unexpected argument {other:?}; usage: cargo xtask wasm"),
     }
-    build().map(drop)
 }
 
 /// Builds the filter and answers the path of the module; does little where it is up to date.
@@ -49,20 +53,30 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Builds the libraries of these packages with the filter's compiler, and says nothing about what comes of them.
+pub(crate) fn check(packages: &[&str]) -> Result<()> {
+    let names = packages.iter().flat_map(|name| ["--package", name]);
+    let args: Vec<&str> = ["build", "--lib"].into_iter().chain(names).collect();
+    cargo(&root()?, &Toolchain::find()?, &args).map(drop)
+}
+
 fn compile(root: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
+    // Beside an rlib, cargo would leave link-time optimisation out.
+    let args = ["rustc", "--package", "portcullis-filter", "--lib", "--crate-type", "cdylib"];
+    Ok(cargo(root, toolchain, &args)?.join("portcullis_filter.wasm"))
+}
+
+/// Runs cargo for the target and answers the folder of what it built.
+fn cargo(root: &Path, toolchain: &Toolchain, args: &[&str]) -> Result<PathBuf> {
     // Two compilers never share a folder: each would undo the other's work.
     let dir = root.join("target").join(toolchain.folder());
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["rustc", "--quiet", "--package", "portcullis-filter", "--lib"]);
-    // Beside an rlib, cargo would leave link-time optimisation out.
-    cargo
-        .args(["--crate-type", "cdylib", "--profile", "wasm", "--target", TARGET])
-        .arg("--target-dir")
-        .arg(&dir);
+    cargo.current_dir(root).args(args).args(["--profile", "wasm", "--target", TARGET]);
+    cargo.arg("--target-dir").arg(&dir);
     toolchain.apply(&mut cargo);
     let status = cargo.status().context("cannot start cargo")?;
-    ensure!(status.success(), "the filter does not build for {TARGET}: {status}");
-    Ok(dir.join(TARGET).join("wasm").join("portcullis_filter.wasm"))
+    ensure!(status.success(), "cargo {} fails for {TARGET}: {status}", args.join(" "));
+    Ok(dir.join(TARGET).join("wasm"))
 }
 
 fn root() -> Result<PathBuf> {

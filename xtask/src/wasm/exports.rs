@@ -18,7 +18,7 @@ pub(super) fn finish(bytes: &[u8]) -> Result<Vec<u8>> {
         .exports
         .iter()
         .filter(|export| !KEPT.contains(&export.name.as_str()))
-        .map(|export| export.id())
+        .map(walrus::Export::id)
         .collect();
     for id in unused {
         module.exports.delete(id);

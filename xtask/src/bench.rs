@@ -1,0 +1,53 @@
+//! `cargo xtask bench NAME`: comparisons. Each is an entry of [`BENCHES`].
+
+use anyhow::{Context, Result, bail};
+
+/// How a comparison tells its result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// A table to read.
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn(Output) -> Result<()>,
+}
+
+const BENCHES: &[Bench] = &[];
+
+/// Runs the task.
+pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<()> {
+    let (mut name, mut output) = (None, Output::Table);
+    for arg in args {
+        match arg.as_str() {
+            "--json" => output = Output::Json,
+            "--help" | "-h" => {
+                print!("{}", help());
+                return Ok(());
+            }
+            _ if arg.starts_with('-') || name.is_some() => bail!("unexpected argument {arg:?}\n{}", help()),
+            _ => name = Some(arg),
+        }
+    }
+    let Some(name) = name else {
+        print!("{}", help());
+        return Ok(());
+    };
+    let bench = BENCHES.iter().find(|bench| bench.name == name);
+    (bench.with_context(|| format!("no comparison is named {name:?}\n{}", help()))?.run)(output)
+}
+
+fn help() -> String {
+    let mut text = "usage: cargo xtask bench NAME [--json]\n\n".to_owned();
+    for bench in BENCHES {
+        text += &format!("  {:<12} {}\n", bench.name, bench.about);
+    }
+    if BENCHES.is_empty() {
+        text += "There is no comparison yet.\n";
+    }
+    text
+}

@@ -1,0 +1,110 @@
+//! `cargo xtask test`: everything that must hold, in groups, the quick ones first.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{cargo, run as run_command};
+use crate::run::Parts;
+use crate::{check, wasm};
+
+struct Group {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const GROUPS: &[Group] = &[
+    Group { name: "fmt", about: "formatting", run: check::format },
+    Group { name: "clippy", about: "lints, as errors", run: check::lints },
+    Group { name: "unit", about: "the unit tests of every crate", run: unit },
+    Group { name: "wasm", about: "the pure crates and the filter build for wasm32", run: wasm32 },
+    Group { name: "host", about: "the filter in a scripted WebAssembly host", run: host },
+    Group { name: "envoy", about: "the filter in a real Envoy, with the real agent", run: envoy },
+];
+
+/// The crates without I/O, clock and environment. That they build where there is none keeps them so.
+const PURE: &[&str] = &["portcullis-protocol", "portcullis-detect", "portcullis-policy"];
+
+/// Runs the task.
+pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<()> {
+    let names: Vec<String> = args.collect();
+    if names.iter().any(|name| name == "--help" || name == "-h") {
+        print!("{}", help());
+        return Ok(());
+    }
+    let groups = chosen(&names)?;
+    let mut outcomes = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        println!("\n==> [{}/{}] {}: {}", number + 1, groups.len(), group.name, group.about);
+        let started = Instant::now();
+        let outcome = (group.run)();
+        if let Err(error) = &outcome {
+            eprintln!("error: {error:#}");
+        }
+        outcomes.push((group.name, outcome.is_ok(), started.elapsed()));
+    }
+    summary(&outcomes)
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Group>> {
+    if names.is_empty() {
+        return Ok(GROUPS.iter().collect());
+    }
+    let find = |name: &String| {
+        let group = GROUPS.iter().find(|group| group.name == name);
+        group.with_context(|| format!("no group is named {name:?}\n{}", help()))
+    };
+    names.iter().map(find).collect()
+}
+
+fn summary(outcomes: &[(&str, bool, Duration)]) -> Result<()> {
+    println!("\n==> summary");
+    for (name, passed, took) in outcomes {
+        println!(
+            "    {name:<8} {:<7} {:>7.1} s",
+            if *passed { "passed" } else { "FAILED" },
+            took.as_secs_f64()
+        );
+    }
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|(_, passed, _)| !passed).map(|(name, ..)| *name).collect();
+    match failed.as_slice() {
+        [] => Ok(()),
+        failed => bail!("failed: {}", failed.join(", ")),
+    }
+}
+
+fn unit() -> Result<()> {
+    let rest = ["test", "--workspace", "--exclude", "portcullis-host-tests", "--exclude", "portcullis-e2e"];
+    run_command(&mut cargo(&rest)?)?;
+    // Its tests in `tests/` need Envoy, and are the group `envoy`.
+    run_command(&mut cargo(&["test", "--package", "portcullis-e2e", "--lib", "--bins"])?)
+}
+
+fn wasm32() -> Result<()> {
+    wasm::check(PURE)?;
+    wasm::build().map(drop)
+}
+
+fn host() -> Result<()> {
+    let filter = wasm::build()?;
+    run_command(cargo(&["test", "--package", "portcullis-host-tests"])?.env("PORTCULLIS_FILTER", filter))
+}
+
+fn envoy() -> Result<()> {
+    let parts = Parts::provide()?;
+    // Each test starts an Envoy and an agent of its own: few at a time, or their timeouts measure the machine.
+    let mut tests =
+        cargo(&["test", "--package", "portcullis-e2e", "--test", "envoy", "--", "--test-threads=2"])?;
+    run_command(parts.tell(&mut tests))
+}
+
+fn help() -> String {
+    let mut text =
+        "usage: cargo xtask test [GROUP...]      without a name: all of them, in this order\n\n".to_owned();
+    for group in GROUPS {
+        text += &format!("  {:<8} {}\n", group.name, group.about);
+    }
+    text
+}
