@@ -134,10 +134,14 @@ fn is_status_line(line: &[u8]) -> bool {
         && line.contains(&b' ')
 }
 
-/// `word=` or `word:` at the start.
+/// `word=`, `word:` or a bare colon at the start.
 fn is_assignment(line: &[u8]) -> bool {
     let end = line.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'-');
-    end.is_some_and(|end| end > 0 && matches!(line.get(end), Some(b'=' | b':')))
+    end.is_some_and(|end| match line.get(end) {
+        Some(b'=') => end > 0,
+        Some(b':') => true,
+        _ => false,
+    })
 }
 
 /// Whether a first line is one token, the end of a value that is about to be broken out of.

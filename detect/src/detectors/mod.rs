@@ -3,12 +3,15 @@
 mod cmdexe;
 mod crlf;
 mod jndi;
+mod ldap;
 mod lines;
 mod mail;
+mod nosql;
 mod smuggling;
 mod sqli;
 mod ssrf;
 mod traversal;
+mod xpath;
 mod xss;
 mod xxe;
 
@@ -46,6 +49,9 @@ pub(crate) const DETECTORS: &[Detector] = &[
     crlf::DETECTOR,
     mail::DETECTOR,
     smuggling::DETECTOR,
+    nosql::DETECTOR,
+    ldap::DETECTOR,
+    xpath::DETECTOR,
 ];
 
 /// Looks at the request as a whole: header hygiene, tools, protocol.

@@ -43,6 +43,8 @@ pub(super) fn read(host: &[u8]) -> (Reach, Spelling) {
     }
     let (host, circled) = unfold(host);
     let host: &[u8] = host.strip_suffix(b".").unwrap_or(&host);
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
+    let circled = circled && host.iter().all(is_host);
     let (reach, spelling) = match numbers(host) {
         Some((address, spelling)) => {
             let (reach, usual) = v4(address);
@@ -256,6 +258,7 @@ mod tests {
             ("ⓁⓄⒸⒶⓁⒽⓄⓈⓉ", (Loopback, Odd)),
             ("\\l\\ocalhost", (Loopback, Odd)),
             ("例え。jp", (Public, Plain)),
+            ("*[@id=\\", (Public, Plain)),
             ("", (Public, Plain)),
         ] {
             assert_eq!(read(host.as_bytes()), expected, "{host}");

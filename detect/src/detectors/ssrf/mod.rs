@@ -200,7 +200,7 @@ fn whole(value: &[u8], field: &Field<'_>) -> Option<(Tag, &'static str, usize)> 
         // In a path this is only a doubled slash.
         let url = Url::read(b"", after);
         let verdict = url.verdict(Place::Whole).filter(|_| field.location != Location::Path);
-        return done(verdict.filter(|(_, detector)| *detector != "SSRF-USERINFO"));
+        return done(verdict.filter(|(_, detector)| matches!(*detector, "SSRF-METADATA" | "SSRF-ADDRESS")));
     }
     let colon = value.iter().take(16).position(|&byte| byte == b':');
     if let Some(at) = colon {

@@ -1,0 +1,81 @@
+//! LDAP: break-outs of a search filter (RFC 4515).
+//!
+//! Catches a value that closes a parenthesis it never opened and goes on with another filter item
+//! (`*)(uid=*`, `x)(&(cn=a)`, `*)!(sn=*`), one that starts as a wildcard and opens a filter (`*(|(mail=*))`), and one
+//! that ends the filter with a NUL.
+//!
+//! Deliberately misses: whole filters (`(&(objectClass=group)(cn=a*))`), which directories' own forms send; lone
+//! metacharacters.
+//!
+//! False-positive risk: a cut-out of code or mathematics such as `a)(b=c`. Vectors: `vectors/ldap`.
+
+use crate::budget::Steps;
+use crate::detectors::Detector;
+use crate::features::Features;
+use crate::scan::Cursor;
+use crate::signal::Tag;
+use crate::value::{Finding, Value};
+
+/// The detector's row in the table.
+pub(crate) const DETECTOR: Detector = Detector {
+    name: "ldap",
+    words: &[")(", ")&", ")|", ")!", "*(", "*)", ") ("],
+    possible: |features, word| word && features.all(Features::PAREN),
+    inspect,
+};
+
+fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
+    let bytes = value.bytes;
+    let mut cursor = Cursor::new(bytes);
+    let mut depth = 0_usize;
+    while !cursor.is_empty() && steps.take(1) {
+        cursor.take_while(|byte| byte != b'(' && byte != b')');
+        let at = cursor.at();
+        let star = cursor.before() == Some(b'*');
+        match cursor.bump()? {
+            b'(' => {
+                depth += 1;
+                let mut ahead = cursor;
+                if star && at == 1 && matches!(ahead.bump(), Some(b'|' | b'&')) && item(&mut ahead) {
+                    return Some(found(at, ahead.at()));
+                }
+            }
+            _ if depth > 0 => depth -= 1,
+            _ => {
+                let mut ahead = cursor;
+                ahead.take_while(|byte| byte == b')');
+                let ends = star && ahead.peek() == Some(0);
+                if ends || goes_on(&mut ahead, star) {
+                    return Some(found(at, ahead.at()));
+                }
+            }
+        }
+    }
+    None
+}
+
+fn found(start: usize, end: usize) -> Finding {
+    Finding { tag: Tag::Ldap, detector: "LDAP-FILTER", span: start..end }
+}
+
+/// Whether another item follows: `(cn=`, `!(sn=`, `(|(mail=`, ...
+fn goes_on(cursor: &mut Cursor<'_>, star: bool) -> bool {
+    if star {
+        cursor.take_while(|byte| byte == b' ');
+    }
+    cursor.take_while(|byte| b"&|!".contains(&byte));
+    item(cursor)
+}
+
+/// `(attribute=value`, its parenthesis and operators, as deep as they go.
+fn item(cursor: &mut Cursor<'_>) -> bool {
+    if cursor.take_while(|byte| b"(&|! ".contains(&byte)).first() != Some(&b'(') {
+        return false;
+    }
+    let is_attribute = |byte: u8| byte.is_ascii_alphanumeric() || b"-;.:".contains(&byte);
+    let attribute = cursor.take_while(is_attribute);
+    let starts = attribute.first().is_some_and(u8::is_ascii_alphanumeric);
+    let operator = cursor.eat(b">=") || cursor.eat(b"<=") || cursor.eat(b"~=") || cursor.eat(b"=");
+    // `==` and `=>` are of programming languages, a space belongs to prose and code.
+    starts && operator && !matches!(cursor.peek(), Some(b'=' | b'>' | b' '))
+}
