@@ -2,6 +2,7 @@
 
 mod cmdexe;
 mod crlf;
+mod deser;
 mod jndi;
 mod ldap;
 mod lines;
@@ -52,6 +53,9 @@ pub(crate) const DETECTORS: &[Detector] = &[
     nosql::DETECTOR,
     ldap::DETECTOR,
     xpath::DETECTOR,
+    deser::DETECTOR,
+    deser::gadgets::PLAIN,
+    deser::gadgets::ENCODED,
 ];
 
 /// Looks at the request as a whole: header hygiene, tools, protocol.
