@@ -9,7 +9,7 @@ use crate::detectors::xss::url::Plain;
 pub(super) fn runs(attribute: &Attribute<'_>) -> Option<&'static str> {
     let name = attribute.name.bytes();
     let value = attribute.value;
-    if name.starts_with(b"on") && (is_event(name) || (name.len() > 4 && is_word(name) && is_code(value))) {
+    if name.starts_with(b"on") && (is_event(name) || (name.len() > 4 && is_word(name) && calls(value))) {
         return Some("XSS-EVENT");
     }
     match name {
@@ -108,6 +108,15 @@ fn is_code(value: &[u8]) -> bool {
         || memchr::memmem::find(value, b"&lpar").is_some()
         || Plain::new(value).bytes().starts_with(b"javascript:")
         || Plain::new(value).bytes().starts_with(b"vbs")
+}
+
+/// Whether a value calls or assigns something with the names and signs where code has them, not text.
+fn calls(value: &[u8]) -> bool {
+    let joined = |pair: &[u8]| matches!(pair, [name, b'(' | b'`' | b'='] if name.is_ascii_alphanumeric());
+    value.windows(2).any(joined)
+        || memchr::memmem::find(value, b"&#").is_some()
+        || memchr::memmem::find(value, b"&lpar").is_some()
+        || Plain::new(value).bytes().starts_with(b"javascript:")
 }
 
 fn is_word(name: &[u8]) -> bool {

@@ -50,7 +50,7 @@ pub(super) fn declares(value: &[u8]) -> bool {
 
 fn ends_declaration(before: Option<&[u8]>) -> bool {
     let name = b"expression";
-    let before = before.unwrap_or_default().trim_ascii_end();
+    let before = before.unwrap_or_default();
     let Some((head, end)) = before.len().checked_sub(name.len()).and_then(|at| before.split_at_checked(at))
     else {
         return false;

@@ -54,7 +54,7 @@ pub(super) fn hit(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
 /// attack, and markup that only some browsers know.
 pub(super) fn near_sink(bytes: &[u8]) -> Option<Hit> {
     let mut from = 0;
-    while let Some(sink) = js::loose(bytes.get(from..)?) {
+    while let Some(sink) = js::probe(bytes.get(from..)?) {
         let (start, end) = (from + sink.start, from + sink.end);
         let before = bytes.get(start.saturating_sub(NEAR)..start)?;
         let bracket = memchr::memrchr2_iter(b'<', b'>', before).find(|&at| {
@@ -144,9 +144,12 @@ fn tag_name(bytes: &[u8]) -> (Name, usize) {
     (Name::new(bytes.get(..length).unwrap_or_default()), length)
 }
 
-/// Whether a name that ends here is the whole name: a quote would belong to it.
+/// Whether a name that ends here is the whole name: other signs would belong to it. Escapes that a decoder behind the
+/// application may undo end it too.
 fn ends_name(bytes: &[u8], at: usize) -> bool {
-    bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\'' | b'`'))
+    bytes.get(at).is_some_and(|&byte| {
+        is_space(byte) || matches!(byte, b'/' | b'>' | b'<' | b'\\' | b'+' | b'&' | b'%')
+    })
 }
 
 /// Elements that run or load by being there.

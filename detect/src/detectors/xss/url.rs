@@ -86,6 +86,13 @@ fn runs_as_document(kind: &[u8]) -> bool {
     RUNS.iter().any(|run| kind.starts_with(run))
 }
 
+/// Whether the media type ends where a `data:` URL's does, rather than in prose.
+fn has_content(kind: &[u8]) -> bool {
+    let end =
+        kind.iter().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'-')));
+    end.and_then(|end| kind.get(end)).is_some_and(|byte| matches!(byte, b',' | b';'))
+}
+
 /// Finds a script URL that is the whole value, or one inside it whose code is plain.
 pub(super) fn hit(bytes: &[u8]) -> Option<Hit> {
     let head = bytes.trim_ascii_start();
@@ -93,7 +100,9 @@ pub(super) fn hit(bytes: &[u8]) -> Option<Hit> {
     if memchr::memchr2(b':', b'&', head).is_some() {
         let plain = Plain::new(bytes.get(..bytes.len().min(1024)).unwrap_or_default());
         match scheme(plain.bytes()) {
-            Some(Scheme::Data(kind)) if runs_as_document(kind) => return Hit::new("XSS-URL", 0..bytes.len()),
+            Some(Scheme::Data(kind)) if runs_as_document(kind) && has_content(kind) => {
+                return Hit::new("XSS-URL", 0..bytes.len());
+            }
             Some(Scheme::Script(_)) => {
                 // References in a scheme serve to hide it, whatever the code.
                 if memchr::memchr(b'&', scheme_part(bytes)).is_some() {

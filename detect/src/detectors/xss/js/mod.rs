@@ -59,6 +59,11 @@ pub(super) fn loose(bytes: &[u8]) -> Option<Range<usize>> {
     sinks::loose(bytes)
 }
 
+/// Finds what every probe calls or reads: for text next to markup.
+pub(super) fn probe(bytes: &[u8]) -> Option<Range<usize>> {
+    sinks::probe(bytes)
+}
+
 /// Whether the code of a `javascript:` URL, in lower case and without spaces, does nothing: links that scripts handle.
 pub(super) fn harmless(code: &[u8]) -> bool {
     let mut code = code;

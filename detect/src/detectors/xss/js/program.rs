@@ -52,6 +52,8 @@ struct Reader<'a> {
     heads: u64,
     /// Bit n: the bracket at depth n is an index whose call would hide the name of what it calls.
     hidden: u64,
+    /// Bit n: what the index at depth n belongs to is an array.
+    lists: u64,
     /// Bit n: the bracket at depth n groups or lists; a name in it stays callable: `(alert)(1)`.
     groups: u64,
     depth: u32,
@@ -71,6 +73,7 @@ impl<'a> Reader<'a> {
             first: after,
             heads: 0,
             hidden: 0,
+            lists: 0,
             groups: 0,
             depth: 0,
             callee: Callee::Nothing,
@@ -211,7 +214,11 @@ impl<'a> Reader<'a> {
     }
 
     fn call(&mut self, strength: Option<Strength>, span: &Range<usize>) {
-        if let Some(strength) = strength {
+        if let Some(mut strength) = strength {
+            let given = self.bytes.get(span.end..).unwrap_or_default().trim_ascii_start();
+            if sinks::takes_text(&self.callee) && !matches!(given, [b'\'' | b'"' | b'`' | b'/', ..]) {
+                strength = Strength::BrokenOut;
+            }
             let from = self.word.as_ref().map_or(span.start, |word| word.start);
             self.found(strength, from, span.end);
         }
@@ -246,6 +253,7 @@ impl<'a> Reader<'a> {
         let set = |bits: u64, on: bool| if on { bits | bit } else { bits & !bit };
         self.heads = set(self.heads, *head && bracket == b'(');
         self.hidden = set(self.hidden, role == Role::HidingIndex);
+        self.lists = set(self.lists, self.callee == Callee::Array);
         self.groups = set(self.groups, role == Role::Group);
         *head = false;
         self.operand = true;
@@ -260,7 +268,14 @@ impl<'a> Reader<'a> {
         self.callee = match bracket {
             b')' if self.heads & bit != 0 => Callee::Block,
             b')' if group => self.callee,
-            b']' if group => Callee::Literal,
+            b']' if group => Callee::Array,
+            // `[text][reference](..)` is a link.
+            b']' if self.hidden & bit != 0
+                && self.lists & bit != 0
+                && !self.word.as_ref().is_some_and(|word| self.names(word, |_| true)) =>
+            {
+                Callee::Nothing
+            }
             b']' if self.hidden & bit != 0 => {
                 if let Some(word) = self.word.clone().filter(|word| self.names(word, sinks::hidden_member)) {
                     self.found(Strength::Alone, word.start, word.end);

@@ -21,8 +21,10 @@ pub(super) enum Callee<'a> {
     Nothing,
     /// The end of `if (..)`, `for (..)`, ...: a statement follows.
     Block,
-    /// A literal, or an array.
+    /// A literal.
     Literal,
+    /// An array.
+    Array,
     /// A name by itself.
     Word(&'a [u8]),
     /// A member of the window, document or location.
@@ -39,6 +41,10 @@ impl<'a> Callee<'a> {
         let forwards = matches!(name, b"call" | b"apply" | b"bind");
         match self {
             _ if forwards && call(&self).is_some() => self,
+            // Common names of variables: only what is a function of the window counts.
+            Self::Word(b"parent" | b"this" | b"opener") if !listed(RUNS, name) && !is_global(name) => {
+                Self::Member(name)
+            }
             Self::Word(base) | Self::Global(base) if is_global(base) => Self::Global(name),
             _ => Self::Member(name),
         }
@@ -48,7 +54,7 @@ impl<'a> Callee<'a> {
     pub(super) fn hides_members(self) -> bool {
         match self {
             Self::Word(base) | Self::Global(base) => is_global(base),
-            Self::Literal | Self::Computed => true,
+            Self::Array | Self::Computed => true,
             _ => false,
         }
     }
@@ -65,12 +71,19 @@ pub(super) fn call(callee: &Callee<'_>) -> Option<Strength> {
         Callee::Global(name) if listed(RUNS, name) || listed(GLOBAL_CALLS, name) => Some(Strength::Alone),
         Callee::Global(name) if listed(SENDS, name) => Some(Strength::BrokenOut),
         Callee::Member(name) if listed(MEMBER_CALLS, name) => Some(Strength::Alone),
+        Callee::Member(name) if listed(MEMBER_WRITES, name) => Some(Strength::BrokenOut),
         Callee::Member(name) if listed_ignore_case(RUNS, name) || listed_ignore_case(MEMBER_CALLS, name) => {
             Some(Strength::BrokenOut)
         }
         Callee::Computed => Some(Strength::Alone),
         _ => None,
     }
+}
+
+/// Whether calls of `callee` run text only where text is what they are given, as a timer does.
+pub(super) fn takes_text(callee: &Callee<'_>) -> bool {
+    let (Callee::Word(name) | Callee::Global(name)) = callee else { return false };
+    matches!(*name, b"setTimeout" | b"setInterval" | b"setImmediate")
 }
 
 /// How sure a template given to `callee` is harm: nobody tags one with `call`, except to call with it.
@@ -90,8 +103,9 @@ pub(super) fn assign(callee: &Callee<'_>) -> Option<Strength> {
         Callee::Global(b"location" | b"href" | b"cookie" | b"domain" | b"onerror" | b"innerHTML") => {
             Some(Strength::Alone)
         }
-        Callee::Member(b"innerHTML" | b"outerHTML" | b"textContent") => Some(Strength::Alone),
-        Callee::Member(b"src" | b"href" | b"location") | Callee::Computed => Some(Strength::BrokenOut),
+        Callee::Member(b"innerHTML" | b"outerHTML" | b"src" | b"href" | b"location") | Callee::Computed => {
+            Some(Strength::BrokenOut)
+        }
         _ => None,
     }
 }
@@ -133,6 +147,29 @@ pub(super) fn nested(bytes: &[u8]) -> Option<Range<usize>> {
     let fires = listed(RUNS, outside) && decodes(inside) && value.ends_with(b")");
     let from = bytes.len() - bytes.trim_ascii_start().len();
     fires.then_some(from..from + outer + 1 + inner + 1)
+}
+
+/// Finds what every probe calls or reads, by its spelling alone: for text next to markup, where other calls are prose.
+pub(super) fn probe(bytes: &[u8]) -> Option<Range<usize>> {
+    let call = memchr::memchr2_iter(b'(', b'`', bytes).find_map(|open| {
+        let (before, after) = (bytes.get(..open)?, bytes.get(open + 1..)?);
+        let before = before.strip_suffix(b")").unwrap_or(before);
+        let length = before.iter().rev().take(24).take_while(|&&byte| is_word(byte)).count();
+        let (base, name) = before.split_at_checked(before.len() - length)?;
+        // Another object's function of that name is its own business.
+        if base.ends_with(b".")
+            && !GLOBALS
+                .iter()
+                .any(|global| base.get(..base.len() - 1).is_some_and(|base| base.ends_with(global)))
+        {
+            return listed_ignore_case(&[b"fromCharCode"], name).then_some(before.len() - length..open + 1);
+        }
+        let shows = listed_ignore_case(&[b"alert", b"confirm", b"prompt", b"msgbox"], name);
+        let runs = listed_ignore_case(&[b"eval", b"execScript", b"fromCharCode"], name)
+            && after.first() != Some(&b')');
+        (shows || runs).then_some(before.len() - length..open + 1)
+    });
+    call.or_else(|| memchr::memchr_iter(b'.', bytes).find_map(|dot| loose_member(bytes, dot)))
 }
 
 fn loose_call(bytes: &[u8], open: usize) -> Option<Range<usize>> {
@@ -232,16 +269,8 @@ const SENDS: &[&[u8]] = &[
 ];
 
 /// Calls on the window, document or location.
-const GLOBAL_CALLS: &[&[u8]] = &[
-    b"write",
-    b"writeln",
-    b"createElement",
-    b"appendChild",
-    b"assign",
-    b"replace",
-    b"execCommand",
-    b"getElementById",
-];
+const GLOBAL_CALLS: &[&[u8]] =
+    &[b"write", b"writeln", b"createElement", b"appendChild", b"assign", b"replace", b"execCommand"];
 
 /// Calls on anything.
 const MEMBER_CALLS: &[&[u8]] = &[
@@ -250,15 +279,16 @@ const MEMBER_CALLS: &[&[u8]] = &[
     b"fromCodePoint",
     b"eval",
     b"alert",
-    b"appendChild",
-    b"insertAdjacentHTML",
     b"getScript",
     b"sendBeacon",
     b"createContextualFragment",
-    b"setAttribute",
     b"execScript",
     b"msgbox",
 ];
+
+/// Calls on anything, behind a break-out.
+const MEMBER_WRITES: &[&[u8]] =
+    &[b"appendChild", b"insertAdjacentHTML", b"setAttribute", b"write", b"append", b"html"];
 
 /// Names of the window, the document and what they lead to.
 const GLOBALS: &[&[u8]] = &[
