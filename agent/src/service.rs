@@ -112,3 +112,77 @@ impl Service {
         Ok(request::with_message(&message, |request| self.inspector.inspect(request)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_detect::Engine;
+    use portcullis_policy::Policy;
+
+    use super::*;
+    use crate::snapshot::Snapshot;
+
+    fn service(most: usize, time: Duration) -> Arc<Service> {
+        let snapshot = Snapshot { engine: Engine::default(), policy: Policy::default() };
+        let counters = Arc::default();
+        let inspector = Inspector::new(snapshot, Arc::clone(&counters));
+        Arc::new(Service::new(inspector, counters, most, time))
+    }
+
+    fn message(body: usize) -> Bytes {
+        RpcMsgIn { post_body: vec![b'x'; body].into(), ..RpcMsgIn::default() }.encode().into()
+    }
+
+    async fn reason(service: &Arc<Service>, message: Bytes) -> Option<NotInspected> {
+        match service.pre_request(message).await.unwrap() {
+            Answer::Judged(_) => None,
+            Answer::NotInspected(reason) => Some(reason),
+        }
+    }
+
+    #[tokio::test]
+    async fn judges_small_and_large_requests() {
+        let service = service(1, Duration::from_secs(60));
+        for body in [0, INLINE_BYTES, 100 * INLINE_BYTES] {
+            assert_eq!(reason(&service, message(body)).await, None);
+        }
+        assert_eq!(service.counters.allowed.value(), 3);
+    }
+
+    #[tokio::test]
+    async fn says_so_when_there_is_no_room() {
+        let service = service(0, Duration::from_secs(60));
+        assert_eq!(reason(&service, message(INLINE_BYTES)).await, Some(NotInspected::Overloaded));
+        assert_eq!(reason(&service, message(0)).await, None);
+        assert_eq!(service.counters.shed.value(), 1);
+    }
+
+    #[test]
+    fn says_so_when_time_is_up() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            // The one thread for large requests is taken until the answer is there.
+            let (release, taken) = std::sync::mpsc::channel::<()>();
+            let taking = spawn_blocking(move || taken.recv());
+            let service = service(1, Duration::from_millis(1));
+            let asked = reason(&service, message(INLINE_BYTES)).await;
+            assert_eq!(asked, Some(NotInspected::TimedOut));
+            assert_eq!(service.counters.timed_out.value(), 1);
+            release.send(()).unwrap();
+            taking.await.unwrap().unwrap();
+        });
+    }
+
+    #[tokio::test]
+    async fn refuses_what_is_no_message() {
+        let service = service(1, Duration::from_secs(60));
+        assert!(service.pre_request(Bytes::from_static(b"hello")).await.is_err());
+        assert!(service.pre_request(vec![0x91; 10 * INLINE_BYTES].into()).await.is_err());
+        assert!(service.update_request(b"hello").is_err());
+        assert!(service.post_request(b"hello").is_err());
+    }
+}

@@ -6,6 +6,7 @@ mod rpc;
 mod stream;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,28 +78,24 @@ async fn paused(error: &io::Error) {
     }
 }
 
-async fn connection(mut stream: Stream, service: Arc<Service>, limits: Limits, mut drain: Watch) {
+async fn connection(stream: Stream, service: Arc<Service>, limits: Limits, mut drain: Watch) {
     service.counters.connections.add();
     let mut read = Vec::new();
-    let silence = async {
-        drain.draining().await;
-        timeout(LAST_WORDS, stream.readable()).await
+    let heard = {
+        let mut first = pin!(stream.first_read(&mut read));
+        tokio::select! {
+            biased;
+            heard = timeout(SILENCE, first.as_mut()) => heard,
+            () = drain.draining() => timeout(LAST_WORDS, first).await,
+        }
     };
-    let first = tokio::select! {
-        biased;
-        readable = timeout(SILENCE, stream.readable()) => readable,
-        readable = silence => readable,
-    };
-    if !matches!(first, Ok(Ok(()))) {
-        return;
-    }
-    match stream.read_some(&mut read).await {
-        Ok(0) => return,
-        Err(error) => {
+    match heard {
+        Ok(Ok(1..)) => {}
+        Ok(Ok(0)) | Err(_) => return,
+        Ok(Err(error)) => {
             debug!(%error, "connection lost before its first byte");
             return;
         }
-        Ok(_) => {}
     }
     // No HTTP request begins outside ASCII, and every msgpack array does.
     match read.first() {

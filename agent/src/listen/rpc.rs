@@ -189,3 +189,6 @@ async fn farewell(stream: &mut Stream) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// Bytes asked for at once at first; most requests fit.
@@ -18,18 +18,28 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Waits for the first byte without holding a buffer: idle connections cost nothing.
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    /// Adds to `buffer` what arrives first. Until it does no memory is held: idle connections cost nothing.
+    pub(super) async fn first_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        loop {
+            self.readable().await?;
+            buffer.reserve(FIRST_READ);
+            let read = match self {
+                Self::Unix(stream) => stream.try_read_buf(buffer),
+                Self::Tcp(stream) => stream.try_read_buf(buffer),
+            };
+            match read {
+                // Readiness is a guess.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => buffer.shrink_to_fit(),
+                read => return read,
+            }
+        }
+    }
+
+    async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Unix(stream) => stream.readable().await,
             Self::Tcp(stream) => stream.readable().await,
         }
-    }
-
-    /// Adds what has arrived to `buffer`.
-    pub(super) async fn read_some(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        buffer.reserve(FIRST_READ);
-        self.read_buf(buffer).await
     }
 }
 
@@ -139,7 +149,7 @@ impl AsyncWrite for Replay {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
