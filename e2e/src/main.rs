@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use portcullis_e2e::app::App;
 use portcullis_e2e::config::Upstream;
 use portcullis_e2e::smoke::Smoke;
-use portcullis_e2e::stack::{BLOCKING, Binaries, Stack};
+use portcullis_e2e::stack::{Binaries, DEMO, Stack};
 
 struct Options {
     port: u16,
@@ -79,8 +79,8 @@ async fn demo(options: Options) -> Result<ExitCode> {
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
     };
     println!("\n==> stopping");
-    stack.stop().await?;
-    outcome
+    let stopped = stack.stop().await;
+    outcome.and_then(|code| stopped.map(|()| code))
 }
 
 async fn serve(stack: &mut Stack, options: &Options) -> Result<ExitCode> {
@@ -112,7 +112,7 @@ async fn run_smoke(stack: &mut Stack) -> Result<ExitCode> {
 
 async fn start(stack: &mut Stack, upstream: &Upstream, port: u16) -> Result<()> {
     println!("==> application at {upstream}");
-    stack.start_agent(BLOCKING).await?;
+    stack.start_agent(DEMO).await?;
     println!("==> agent at {} (policy: block at once)", stack.socket().display());
     stack.start_envoy(port, upstream, &[]).await?;
     println!("==> Envoy at http://{}", stack.ingress()?);

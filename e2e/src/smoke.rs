@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::app::{App, ID_HEADER};
 use crate::client::{self, Payload};
 use crate::samples::{self, Sample};
-use crate::stack::{BLOCKING, Stack};
+use crate::stack::{DEMO, Stack};
 use crate::wait::until;
 
 /// The filter's counter of requests that passed because no verdict came.
@@ -129,7 +129,7 @@ impl<'a> Smoke<'a> {
         .await;
         self.row("agent killed: failures counted", "more", started, grown);
 
-        self.stack.start_agent(BLOCKING).await?;
+        self.stack.start_agent(DEMO).await?;
         let started = Instant::now();
         let ingress = self.stack.ingress()?;
         let again = until("406 after the agent's return", RETURN, || async {

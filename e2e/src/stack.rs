@@ -14,7 +14,7 @@ use crate::process::Process;
 use crate::stats::Stats;
 use crate::wait::until;
 
-/// Block attacks at the first request: what the demo and the tests show.
+/// The policy to block attacks at the first request.
 pub const BLOCKING: &str = r#"{"site":{"agentLevel":"block","immediateBlock":true}}"#;
 
 /// How long a part may take to be ready: a module of this size compiles in a second, a busy machine needs more.
@@ -22,6 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a part may take to end when asked.
 const PARTING: Duration = Duration::from_secs(10);
+
+/// An agent as [`Stack::start_agent`] starts it.
+#[derive(Clone, Copy, Debug)]
+pub struct AgentSetup<'a> {
+    /// The policy file's text.
+    pub policy: &'a str,
+    /// How long it may inspect; the agent's own default where there is none.
+    pub inspection_timeout: Option<&'a str>,
+}
+
+/// The demo's agent: blocking, with defaults for everything else.
+pub const DEMO: AgentSetup<'static> = AgentSetup { policy: BLOCKING, inspection_timeout: None };
 
 /// The programs a stack is made of.
 #[derive(Clone, Debug)]
@@ -53,7 +65,7 @@ impl Binaries {
         Ok(Self {
             envoy: file("PORTCULLIS_ENVOY")?,
             agent: file("PORTCULLIS_AGENT")?,
-            filter: file("PORTCULLIS_FILTER")?,
+            filter: file("PORTCULLIS_FILTER_WASM")?,
         })
     }
 }
@@ -115,9 +127,9 @@ impl Stack {
     ///
     /// # Errors
     /// When it ends, or does not accept in time.
-    pub async fn start_agent(&mut self, policy: &str) -> Result<()> {
+    pub async fn start_agent(&mut self, setup: AgentSetup<'_>) -> Result<()> {
         let file = self.folder.path().join("policy.json");
-        std::fs::write(&file, policy)?;
+        std::fs::write(&file, setup.policy)?;
         let socket = self.socket();
         let log = self.folder.path().join("agent.log");
         let mut agent = Process::start("the agent", &self.binaries.agent, &log, |command| {
@@ -131,6 +143,9 @@ impl Stack {
                 .env("SIGSCI_POLICY_FILE", &file)
                 .env("SIGSCI_ACCESSKEYID", "demo")
                 .env("SIGSCI_SECRETACCESSKEY", "demo");
+            if let Some(time) = setup.inspection_timeout {
+                command.env("SIGSCI_INSPECTION_TIMEOUT", time);
+            }
         })?;
         until("the agent accepts connections", PATIENCE, || {
             let state = agent.ensure_running();

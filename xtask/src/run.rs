@@ -46,7 +46,7 @@ impl Parts {
         command
             .env("PORTCULLIS_ENVOY", &self.envoy)
             .env("PORTCULLIS_AGENT", &self.agent)
-            .env("PORTCULLIS_FILTER", &self.filter)
+            .env("PORTCULLIS_FILTER_WASM", &self.filter)
     }
 }
 

@@ -89,7 +89,7 @@ fn wasm32() -> Result<()> {
 
 fn host() -> Result<()> {
     let filter = wasm::build()?;
-    run_command(cargo(&["test", "--package", "portcullis-host-tests"])?.env("PORTCULLIS_FILTER", filter))
+    run_command(cargo(&["test", "--package", "portcullis-host-tests"])?.env("PORTCULLIS_FILTER_WASM", filter))
 }
 
 fn envoy() -> Result<()> {

@@ -1,15 +1,16 @@
 //! A request without a verdict: it goes on, or is refused where that is asked for, and is always counted.
 
+use std::time::{Duration, Instant};
+
 use portcullis_e2e::config::Edit;
 use portcullis_e2e::samples;
-use portcullis_e2e::smoke::FAILURES;
+use portcullis_e2e::smoke::{BLOCK, FAILURES};
 use portcullis_e2e::stack::BLOCKING;
 use portcullis_e2e::wait::until;
 use portcullis_protocol::RpcMsgOut;
-use std::time::{Duration, Instant};
 
 use crate::scripted::Script;
-use crate::setup::{PATIENT, Path};
+use crate::setup::{PATIENT, Path, patient_agent};
 
 const CLOSED: Edit<'_> = (r#""fail_open": true"#, r#""fail_open": false"#);
 
@@ -60,7 +61,7 @@ async fn fail_closed_refuses_what_nobody_judged() {
     let answer = path.send(samples::attack("refused").ask).await;
     assert_eq!(answer.status, 503);
     assert_eq!(path.app.seen("refused"), 0);
-    path.stack.start_agent(BLOCKING).await.unwrap();
+    path.stack.start_agent(patient_agent(BLOCKING)).await.unwrap();
     let ingress = path.ingress;
     until("the agent is asked again", Duration::from_secs(30), || async {
         let answer = samples::benign().remove(0).ask.send(ingress).await?;
@@ -68,6 +69,23 @@ async fn fail_closed_refuses_what_nobody_judged() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_returns_is_asked_again() {
+    let mut path = Path::real(&[PATIENT]).await;
+    path.stops(samples::attack("before")).await;
+    path.stack.kill_agent().await.unwrap();
+    path.passes(samples::attack("without an agent")).await;
+    path.stack.start_agent(patient_agent(BLOCKING)).await.unwrap();
+    let ingress = path.ingress;
+    until("attacks are stopped again", Duration::from_secs(30), || async {
+        let answer = samples::attack("after").ask.send(ingress).await?;
+        Ok((answer.status == BLOCK).then_some(()))
+    })
+    .await
+    .unwrap();
+    path.stack.ensure_running().unwrap();
 }
 
 #[tokio::test]

@@ -6,12 +6,17 @@ use portcullis_e2e::app::App;
 use portcullis_e2e::client::{Answer, Ask};
 use portcullis_e2e::config::Edit;
 use portcullis_e2e::samples::Sample;
-use portcullis_e2e::stack::{BLOCKING, Binaries, Stack};
+use portcullis_e2e::stack::{AgentSetup, BLOCKING, Binaries, Stack};
 
 use crate::scripted::{Script, ScriptedAgent};
 
 /// A verdict may take its time on a busy machine. Tests of what happens without one leave this out.
 pub(crate) const PATIENT: Edit<'_> = (r#""timeout_ms": 100"#, r#""timeout_ms": 2000"#);
+
+/// The same for the agent.
+pub(crate) const fn patient_agent(policy: &str) -> AgentSetup<'_> {
+    AgentSetup { policy, inspection_timeout: Some("2s") }
+}
 
 /// A started path: an Envoy, its application, and whatever is its agent.
 pub(crate) struct Path {
@@ -25,8 +30,13 @@ pub(crate) struct Path {
 impl Path {
     /// With the real agent in blocking mode.
     pub(crate) async fn real(edits: &[Edit<'_>]) -> Self {
+        Self::with_policy(BLOCKING, edits).await
+    }
+
+    /// With the real agent and this policy.
+    pub(crate) async fn with_policy(policy: &str, edits: &[Edit<'_>]) -> Self {
         let mut stack = Stack::new(Binaries::from_env().unwrap()).unwrap();
-        stack.start_agent(BLOCKING).await.unwrap();
+        stack.start_agent(patient_agent(policy)).await.unwrap();
         Self::finish(stack, None, edits).await
     }
 

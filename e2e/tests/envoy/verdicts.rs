@@ -22,6 +22,26 @@ async fn a_redirect_goes_to_the_client() {
 }
 
 #[tokio::test]
+async fn a_site_may_redirect_what_it_blocks() {
+    let policy = r#"{"site":{"agentLevel":"block","immediateBlock":true,
+        "blockHTTPCode":302,"blockRedirectURL":"https://example.com/blocked"}}"#;
+    let path = Path::with_policy(policy, &[PATIENT]).await;
+    let answer = path.send(samples::attack("redirected by policy").ask).await;
+    assert_eq!(answer.status, 302);
+    assert_eq!(answer.headers["location"], "https://example.com/blocked");
+    assert_eq!(path.app.seen("redirected by policy"), 0);
+}
+
+#[tokio::test]
+async fn in_log_mode_the_app_is_told_of_an_attack() {
+    let path = Path::with_policy(r#"{"site":{"agentLevel":"log"}}"#, &[PATIENT]).await;
+    let report = path.send(samples::attack("logged").ask).await.report().unwrap();
+    assert_eq!(values(&report, "x-sigsci-tags"), ["SQLI"]);
+    assert_eq!(values(&report, "x-sigsci-agentresponse"), ["200"]);
+    assert_eq!(values(&report, "x-sigsci-requestid").len(), 1);
+}
+
+#[tokio::test]
 async fn the_agent_chooses_the_status_of_a_block() {
     let path = Path::scripted(Script::answer(&verdict(451)), &[PATIENT]).await;
     assert_eq!(path.send(Ask::get("/demo")).await.status, 451);
@@ -43,12 +63,8 @@ async fn the_agents_request_headers_replace_forged_ones() {
         .header("x-sigsci-redirect", "FORGED")
         .header("x-sigsci-agentresponse", "FORGED");
     let report = path.send(ask).await.report().unwrap();
-    let values = |wanted: &str| -> Vec<String> {
-        let headers = report["headers"].as_array().unwrap().iter();
-        headers.filter(|pair| pair[0] == wanted).map(|pair| pair[1].as_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!(values("x-sigsci-tags"), ["SQLI"]);
-    assert_eq!(values("x-sigsci-requestid"), ["55c24b96ca84c02201000001"]);
+    assert_eq!(values(&report, "x-sigsci-tags"), ["SQLI"]);
+    assert_eq!(values(&report, "x-sigsci-requestid"), ["55c24b96ca84c02201000001"]);
     assert!(!report.to_string().contains("FORGED"), "{report}");
 }
 
@@ -105,6 +121,12 @@ async fn an_anomalous_response_is_reported_unasked() {
     let post = RpcMsgIn::decode(&body).unwrap();
     assert_eq!(post.response_code, Some(500));
     assert_eq!(&*post.uri, b"/status/500");
+}
+
+/// The values of a header among those that the application saw.
+fn values(report: &serde_json::Value, wanted: &str) -> Vec<String> {
+    let headers = report["headers"].as_array().unwrap().iter();
+    headers.filter(|pair| pair[0] == wanted).map(|pair| pair[1].as_str().unwrap().to_owned()).collect()
 }
 
 fn verdict(status: i32) -> RpcMsgOut<'static> {
