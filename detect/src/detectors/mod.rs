@@ -8,9 +8,12 @@ mod ldap;
 mod lines;
 mod mail;
 mod nosql;
+mod prototype;
 mod smuggling;
 mod sqli;
+mod ssi;
 mod ssrf;
+mod ssti;
 mod traversal;
 mod xpath;
 mod xss;
@@ -56,6 +59,9 @@ pub(crate) const DETECTORS: &[Detector] = &[
     deser::DETECTOR,
     deser::gadgets::PLAIN,
     deser::gadgets::ENCODED,
+    ssti::DETECTOR,
+    ssi::DETECTOR,
+    prototype::DETECTOR,
 ];
 
 /// Looks at the request as a whole: header hygiene, tools, protocol.

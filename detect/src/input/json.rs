@@ -161,6 +161,11 @@ impl<'a> Walker<'a> {
     fn text(&mut self, expect: Expect, text: Cow<'a, [u8]>, visit: &mut dyn FnMut(Token<'_>)) -> Expect {
         if expect == Expect::Key {
             visit(Token { part: Part::Name, name: &text, text: &text });
+            // The one path of two keys that reaches what neither key does.
+            let parent = self.stack.iter().rev().nth(1).map_or(&b""[..], |frame| &frame.key);
+            if &*text == b"prototype" && parent == b"constructor" {
+                visit(Token { part: Part::Name, name: &text, text: b"constructor.prototype" });
+            }
             if let Some(frame) = self.stack.last_mut() {
                 frame.key = text;
             }
