@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The vectors folder called `name`.
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors").join(name)
 }
 
 /// Every file of the folder, with its name, sorted.
-pub fn files(name: &str) -> Vec<(String, String)> {
+pub(crate) fn files(name: &str) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = fs::read_dir(folder(name))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -24,7 +24,7 @@ pub fn files(name: &str) -> Vec<(String, String)> {
 }
 
 /// Undoes `\n \r \t \0 \\ \# \xHH`.
-pub fn unescape(line: &str) -> Vec<u8> {
+pub(crate) fn unescape(line: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(line.len());
     let mut bytes = line.bytes();
     while let Some(byte) = bytes.next() {
