@@ -1,7 +1,6 @@
 //! The one cheap pass over a value that decides which detectors can possibly fire on it.
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
-
+use crate::automaton::Automaton;
 use crate::detectors::Detector;
 
 /// What one pass over a value saw: which classes of bytes, and of which detectors a word.
@@ -104,51 +103,35 @@ impl Features {
     }
 }
 
-/// The words of all detectors, found in one pass.
+/// What it takes to find the features of a value.
 #[derive(Debug)]
 pub(crate) struct Words {
-    automaton: Option<AhoCorasick>,
-    owners: Vec<u64>,
+    automaton: Option<Automaton>,
 }
 
 impl Words {
-    /// Builds the automaton for the words of `detectors`; done once an engine.
+    /// Builds the word automaton; done once an engine.
     pub(crate) fn new(detectors: &[Detector]) -> Self {
-        let mut words: Vec<String> = Vec::new();
-        let mut owners: Vec<u64> = Vec::new();
-        for (index, detector) in detectors.iter().enumerate() {
-            for word in detector.words {
-                let word = word.to_ascii_lowercase();
-                match words.iter().position(|known| *known == word) {
-                    Some(known) => owners[known] |= 1 << index,
-                    None => {
-                        words.push(word);
-                        owners.push(1 << index);
-                    }
-                }
-            }
-        }
-        let automaton = AhoCorasickBuilder::new()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&words)
-            .ok();
-        Self { automaton, owners }
+        Self { automaton: Automaton::new(detectors) }
     }
 
-    /// Looks at every byte of `bytes` once.
+    /// Looks at every byte of `bytes` once for its class and once for words.
     pub(crate) fn features(&self, bytes: &[u8]) -> Features {
-        let seen = bytes.iter().fold(0, |seen, &byte| seen | CLASSES[usize::from(byte)]);
-        let mut words = 0;
-        match &self.automaton {
-            Some(automaton) => {
-                for found in automaton.find_overlapping_iter(bytes) {
-                    words |= self.owners.get(found.pattern().as_usize()).copied().unwrap_or(u64::MAX);
-                }
+        let mut chunks = bytes.chunks_exact(8);
+        let mut seen = 0;
+        for chunk in chunks.by_ref() {
+            // Eight look-ups that do not wait for each other.
+            if let &[a, b, c, d, e, f, g, h] = chunk {
+                let class = |byte: u8| CLASSES[usize::from(byte)];
+                seen |= (class(a) | class(b))
+                    | (class(c) | class(d))
+                    | (class(e) | class(f))
+                    | (class(g) | class(h));
             }
-            // Without the automaton nothing may be ruled out.
-            None => words = u64::MAX,
         }
+        seen = chunks.remainder().iter().fold(seen, |seen, &byte| seen | CLASSES[usize::from(byte)]);
+        // Without the automaton nothing may be ruled out.
+        let words = self.automaton.as_ref().map_or(u64::MAX, |automaton| automaton.find(bytes));
         Features { bytes: seen, words }
     }
 }

@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod automaton;
 mod budget;
 mod decode;
 mod detectors;

@@ -35,7 +35,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn whole(bytes: &[u8]) -> Option<Vec<u8>> {
     let bytes = bytes.trim_ascii();
     // Words and numbers pass for base64; what they decode to is binary, and that shows in the first few bytes.
-    if bytes.len() < SHORTEST || !text::is_text(&decode(bytes.get(..SHORTEST)?)?) {
+    if !starts_as_text(bytes.first_chunk()?) {
         return None;
     }
     decode(bytes).filter(|decoded| text::is_text(decoded))
@@ -50,6 +50,18 @@ pub(crate) fn in_data_url(bytes: &[u8]) -> Option<Vec<u8>> {
     // A cut group at the end is dropped: only text is wanted.
     let body = if body.len() % 4 == 1 { body.get(..end - 1)? } else { body };
     decode(body).filter(|decoded| decoded.len() >= 4 && text::is_text(decoded))
+}
+
+fn starts_as_text(head: &[u8; SHORTEST]) -> bool {
+    let mut start = [0; SHORTEST / 4 * 3];
+    for (four, out) in head.chunks_exact(4).zip(start.chunks_exact_mut(3)) {
+        let bits = four.iter().try_fold(0_u32, |bits, &byte| Some(bits << 6 | u32::from(digit(byte)?)));
+        match bits.map(u32::to_be_bytes) {
+            Some([_, decoded @ ..]) => out.copy_from_slice(&decoded),
+            None => return false,
+        }
+    }
+    text::is_text(&start)
 }
 
 fn digit(byte: u8) -> Option<u8> {

@@ -150,7 +150,9 @@ const DECODERS: &[Decoder] = &[
         },
         decode: |form, field| match field.wire {
             // The form's own decoding has made spaces of the plus signs.
-            Wire::Form => utf16::decode_utf7(&percent::decode(field.raw, percent::Plus::Itself)),
+            Wire::Form if utf16::may_hide(field.raw) => {
+                utf16::decode_utf7(&percent::decode(field.raw, percent::Plus::Itself))
+            }
             _ => utf16::decode_utf7(form),
         },
     },

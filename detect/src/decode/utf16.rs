@@ -13,6 +13,9 @@ pub(crate) fn without_nuls(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Decodes UTF-7 (RFC 2152); none unless it hides one of the characters that it is used to hide.
 pub(crate) fn decode_utf7(bytes: &[u8]) -> Option<Vec<u8>> {
+    if !may_hide(bytes) {
+        return None;
+    }
     let mut out = Vec::new();
     let mut rest = bytes;
     let mut hides = false;
@@ -38,6 +41,11 @@ pub(crate) fn decode_utf7(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(rest);
     hides.then_some(out)
+}
+
+/// Whether a run that starts with an ASCII sign occurs: `+A`, and then the sign's upper bits.
+pub(crate) fn may_hide(bytes: &[u8]) -> bool {
+    memchr::memmem::find_iter(bytes, b"+A").any(|at| matches!(bytes.get(at + 2), Some(b'A'..=b'H')))
 }
 
 fn utf16_text(run: &[u8]) -> Option<Vec<u8>> {
