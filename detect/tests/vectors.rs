@@ -4,6 +4,8 @@
 //! escapes are `\n \r \t \0 \\ \# \xHH`. An attack must raise one of the folder's tags, a near miss none of them, and
 //! a benign value no attack signal of any detector.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

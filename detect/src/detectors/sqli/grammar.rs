@@ -1,0 +1,500 @@
+//! The recogniser: a push-down automaton over the tokens that knows where an operand is due and where an operator.
+//!
+//! It builds no tree. It needs no recursion, reads each token once, and notes what [`Facts`] hold. Contexts differ
+//! only in the state it starts in: a value that lands where a number belongs starts with an operand, the rest of a
+//! value that closed a string starts behind one.
+
+use crate::budget::Steps;
+use crate::detectors::sqli::facts::{Facts, Statement, Stop};
+use crate::detectors::sqli::frame::{Bits, Frame, Frames, Mode, Opened};
+use crate::detectors::sqli::lex::Lexer;
+use crate::detectors::sqli::statement;
+use crate::detectors::sqli::token::{Kind, Token};
+use crate::detectors::sqli::words::Word;
+
+/// What the automaton expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// A number, name, `(`, ...
+    Operand,
+    /// An operator, clause or the end.
+    Operator,
+}
+
+/// Reads from where `lexer` stands to the end, or to where the value is no SQL.
+pub(super) fn read(lexer: &mut Lexer<'_>, steps: &mut Steps, state: State, first: Bits) -> Facts {
+    let mut grammar =
+        Grammar { lexer, facts: Facts::default(), frames: Frames::new(), state, text_before: false };
+    grammar.frames.top().right = first;
+    if state == State::Operand {
+        grammar.opening();
+    }
+    let stop = loop {
+        if !steps.take(1) {
+            break Stop::Broken;
+        }
+        let token = grammar.lexer.next();
+        grammar.facts.end = token.start;
+        if token.kind == Kind::End {
+            break if grammar.state == State::Operator { Stop::Whole } else { Stop::Due };
+        }
+        let before = grammar.text_before;
+        grammar.text_before = token.kind == Kind::Text;
+        let next = match grammar.state {
+            State::Operand => grammar.operand(token),
+            State::Operator => grammar.operator(token, before),
+        };
+        match next {
+            Some(state) => grammar.state = state,
+            None => break Stop::Broken,
+        }
+    };
+    grammar.finish(stop)
+}
+
+/// Whether `word` goes on with an expression or query that stands before it.
+pub(super) fn continues(word: Word) -> bool {
+    matches!(
+        word,
+        Word::Logic
+            | Word::Arithmetic
+            | Word::Like
+            | Word::Sounds
+            | Word::Between
+            | Word::In
+            | Word::Is
+            | Word::IsNull
+            | Word::Union
+            | Word::Where
+            | Word::Group
+            | Word::Order
+            | Word::Having
+            | Word::Limit
+            | Word::Into
+            | Word::Procedure
+            | Word::As
+            | Word::Collate
+    )
+}
+
+pub(super) struct Grammar<'g, 'a> {
+    pub(super) lexer: &'g mut Lexer<'a>,
+    pub(super) facts: Facts,
+    pub(super) frames: Frames,
+    state: State,
+    /// The token before was a string: strings that follow each other are one.
+    text_before: bool,
+}
+
+impl Grammar<'_, '_> {
+    /// Sees whether the value starts with a statement.
+    fn opening(&mut self) {
+        let mut ahead = *self.lexer;
+        let token = ahead.next();
+        let Kind::Name(word) = token.kind else { return };
+        if word == Word::Select {
+            self.facts.opening = Statement::Weak;
+        } else {
+            self.facts.opening = statement::read(&mut ahead, word);
+        }
+    }
+
+    fn finish(mut self, stop: Stop) -> Facts {
+        self.facts.stop = stop;
+        if stop == Stop::Broken {
+            // A comparison that broke off within a call of the database's functions is no prose.
+            let mut cut = false;
+            while self.frames.depth() > 0 {
+                self.frames.pop();
+                cut |= self.frames.top().compares && !self.frames.top().left.has(Bits::NAME);
+            }
+            self.facts.cut = cut && self.facts.functions > 0;
+        } else {
+            while self.frames.depth() > 0 {
+                self.end_term();
+                self.frames.pop();
+            }
+            self.end_term();
+        }
+        self.facts
+    }
+
+    fn operand(&mut self, token: Token) -> Option<State> {
+        let mode = self.frames.top().mode;
+        match token.kind {
+            Kind::Number => {
+                if mode == Mode::Tables {
+                    return None;
+                }
+                self.value(Bits::NUMBER)
+            }
+            Kind::Text => {
+                if mode == Mode::Tables && self.frames.top().right != Bits::NONE {
+                    return None;
+                }
+                self.value(Bits::TEXT)
+            }
+            Kind::Variable => {
+                self.facts.variable = true;
+                self.value(Bits::OTHER)
+            }
+            Kind::Open => {
+                self.open();
+                Some(State::Operand)
+            }
+            Kind::OpenBrace => {
+                // ODBC and MySQL: {d '2020-01-01'}, {fn user()}, {x 1}.
+                match self.lexer.next().kind {
+                    Kind::Name(_) => {
+                        self.frames.push(Frame::of(Mode::Group));
+                        Some(State::Operand)
+                    }
+                    _ => None,
+                }
+            }
+            Kind::Sign | Kind::Unary => Some(State::Operand),
+            Kind::Star if matches!(mode, Mode::Items | Mode::Arguments) => self.value(Bits::OTHER),
+            Kind::Close if matches!(mode, Mode::Group | Mode::Arguments) && self.frames.top().is_fresh() => {
+                self.frames.top().right.add(Bits::OTHER);
+                self.close()
+            }
+            Kind::Name(word) => self.operand_word(token, word, mode),
+            _ => None,
+        }
+    }
+
+    fn operand_word(&mut self, token: Token, word: Word, mode: Mode) -> Option<State> {
+        match word {
+            Word::Select => {
+                if self.facts.logic > 0 && self.frames.depth() == 0 {
+                    // No dialect takes it, yet attackers send it.
+                    self.facts.select.nested = self.facts.select.nested.saturating_add(1);
+                }
+                self.select();
+                Some(State::Operand)
+            }
+            Word::Case => {
+                self.facts.cases = self.facts.cases.saturating_add(1);
+                self.frames.push(Frame::of(Mode::Case));
+                Some(State::Operand)
+            }
+            Word::When if mode == Mode::Case => Some(State::Operand),
+            Word::Not | Word::Prefix => Some(State::Operand),
+            Word::All | Word::Distinct => Some(State::Operand),
+            Word::Top if mode == Mode::Items && self.lexer.peek().kind == Kind::Number => {
+                self.lexer.next();
+                Some(State::Operand)
+            }
+            Word::Constant => self.value(Bits::OTHER),
+            _ if self.calls(token, word) => {
+                self.call(word);
+                Some(State::Operand)
+            }
+            Word::Niladic => self.value(Bits::CALL),
+            Word::Plain
+            | Word::Quoted
+            | Word::Technical
+            | Word::Function
+            | Word::Probe
+            | Word::Danger
+            | Word::Catalogue
+            | Word::Sensitive
+            | Word::Determiner
+            | Word::Object
+            | Word::Limit
+            | Word::If
+            | Word::Handler
+            | Word::Begin
+            | Word::Show
+            | Word::Backup
+            | Word::Sounds
+            | Word::Top
+            | Word::Copy
+            | Word::Call => {
+                match word {
+                    Word::Technical | Word::Quoted => self.facts.technical = true,
+                    Word::Sensitive => self.facts.sensitive = true,
+                    Word::Catalogue => self.facts.catalogue = true,
+                    // `from a` and `select the`: an article is no name of a table or column.
+                    Word::Determiner if mode == Mode::Tables => self.facts.select.prose = true,
+                    Word::Determiner if mode == Mode::Items => {
+                        self.facts.select.prose |= matches!(self.lexer.peek().kind, Kind::Name(_));
+                    }
+                    _ => {}
+                }
+                if mode == Mode::Tables {
+                    self.facts.select.tables = self.facts.select.tables.saturating_add(1);
+                }
+                self.value(Bits::NAME)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the name `token` calls a function: prose sets a space before its parentheses.
+    fn calls(&self, token: Token, word: Word) -> bool {
+        let callable = matches!(
+            word,
+            Word::Plain
+                | Word::Quoted
+                | Word::Technical
+                | Word::Function
+                | Word::Probe
+                | Word::Danger
+                | Word::Niladic
+                | Word::Sensitive
+                | Word::Catalogue
+                | Word::If
+                | Word::Join
+                | Word::Insert
+                | Word::Replace
+                | Word::Values
+                | Word::Object
+                | Word::Like
+                | Word::Arithmetic
+        );
+        let known = matches!(
+            word,
+            Word::Function | Word::Probe | Word::Danger | Word::Niladic | Word::If | Word::Like
+        );
+        callable
+            && (self.lexer.byte() == Some(b'(') || (known && self.lexer.peek().kind == Kind::Open))
+            && token.end > token.start
+    }
+
+    /// Enters the parentheses of a call of `word`.
+    fn call(&mut self, word: Word) {
+        let within = self.frames.top().call != Opened::Plainly;
+        let frame = Frame::call(word);
+        if self.frames.top().mode == Mode::Tables {
+            self.facts.select.tables = self.facts.select.tables.saturating_add(1);
+        }
+        if frame.call != Opened::Unknown {
+            self.facts.functions = self.facts.functions.saturating_add(1);
+            self.facts.probes += u16::from(matches!(word, Word::Probe | Word::Niladic) && within);
+        }
+        self.frames.push(frame);
+        self.lexer.next();
+    }
+
+    /// Notes an operand.
+    pub(super) fn value(&mut self, bits: Bits) -> Option<State> {
+        let frame = self.frames.top();
+        frame.right.add(bits);
+        if frame.dangerous() {
+            self.facts.danger = self.facts.danger.saturating_add(1);
+        }
+        Some(State::Operator)
+    }
+
+    fn open(&mut self) {
+        let tables = self.frames.top().mode == Mode::Tables;
+        if let Kind::Name(Word::Select | Word::Values | Word::With) = self.lexer.peek().kind {
+            self.facts.select.nested = self.facts.select.nested.saturating_add(1);
+            self.frames.push(Frame::of(Mode::Group));
+        } else {
+            self.frames.push(Frame::of(if tables { Mode::Tables } else { Mode::Group }));
+        }
+    }
+
+    /// Closes a parenthesis the value opened, or one of the application's.
+    pub(super) fn close(&mut self) -> Option<State> {
+        self.end_term();
+        if self.frames.depth() == 0 {
+            self.facts.closes = self.facts.closes.saturating_add(1);
+            let frame = self.frames.top();
+            frame.right = frame.all;
+            if frame.mode != Mode::Base {
+                *frame = Frame { right: Bits::OTHER, ..Frame::of(Mode::Base) };
+            }
+            return Some(State::Operator);
+        }
+        let bits = self.frames.pop().result();
+        self.value(bits)
+    }
+
+    fn operator(&mut self, token: Token, text_before: bool) -> Option<State> {
+        let mode = self.frames.top().mode;
+        match token.kind {
+            Kind::Compare => self.compare(),
+            Kind::Unary => match self.lexer.peek().kind {
+                Kind::Compare | Kind::Star => {
+                    self.lexer.next();
+                    self.compare()
+                }
+                _ => self.compare(),
+            },
+            Kind::Sign | Kind::Star | Kind::Arithmetic | Kind::Assign => {
+                self.facts.arithmetic = self.facts.arithmetic.saturating_add(1);
+                Some(State::Operand)
+            }
+            Kind::Logic => self.logic(),
+            Kind::Cast => {
+                self.facts.casts = self.facts.casts.saturating_add(1);
+                match self.lexer.next().kind {
+                    Kind::Name(_) => Some(State::Operator),
+                    _ => None,
+                }
+            }
+            Kind::Open if matches!(self.lexer.peek().kind, Kind::Name(Word::Select)) => {
+                self.facts.select.adjacent = true;
+                self.open();
+                Some(State::Operand)
+            }
+            Kind::Close => self.close(),
+            Kind::CloseBrace | Kind::CloseBracket if self.frames.depth() > 0 => self.close(),
+            Kind::OpenBracket => {
+                self.frames.push(Frame::of(Mode::Group));
+                Some(State::Operand)
+            }
+            Kind::Comma => self.comma(mode),
+            Kind::Semicolon => self.semicolon(),
+            Kind::Dot => match self.lexer.next().kind {
+                Kind::Name(_) | Kind::Star => Some(State::Operator),
+                _ => None,
+            },
+            Kind::Text if text_before || mode == Mode::Arguments => Some(State::Operator),
+            Kind::Text if matches!(mode, Mode::Items | Mode::Tables) => Some(State::Operator),
+            // PostgreSQL's `?` asks whether a key exists.
+            Kind::Variable if self.facts.casts > 0 => Some(State::Operand),
+            Kind::Number | Kind::Variable if mode == Mode::Arguments => Some(State::Operator),
+            Kind::Name(word) => self.operator_word(word, mode),
+            _ => None,
+        }
+    }
+
+    fn operator_word(&mut self, word: Word, mode: Mode) -> Option<State> {
+        match word {
+            Word::Logic => self.logic(),
+            Word::Arithmetic => {
+                self.facts.arithmetic = self.facts.arithmetic.saturating_add(1);
+                Some(State::Operand)
+            }
+            Word::Like => self.compare(),
+            Word::Sounds => {
+                (self.lexer.next().kind == Kind::Name(Word::Like)).then_some(())?;
+                self.compare()
+            }
+            Word::Not => match self.lexer.next().kind {
+                Kind::Name(Word::Like) => self.compare(),
+                Kind::Name(Word::In) => self.within(),
+                Kind::Name(Word::Between) => self.between(),
+                Kind::Name(Word::Constant) => {
+                    self.compare();
+                    self.value(Bits::OTHER)
+                }
+                _ => None,
+            },
+            Word::In => self.within(),
+            Word::Between => self.between(),
+            Word::Is => self.compare(),
+            Word::IsNull => {
+                self.compare();
+                self.value(Bits::OTHER)
+            }
+            Word::Collate => {
+                self.facts.clauses.collate |= self.frames.depth() == 0;
+                matches!(self.lexer.next().kind, Kind::Name(_) | Kind::Text).then_some(State::Operator)
+            }
+            Word::Escape => (self.lexer.next().kind == Kind::Text).then_some(State::Operator),
+            Word::When | Word::Then | Word::Else if mode == Mode::Case => {
+                self.end_term();
+                Some(State::Operand)
+            }
+            Word::EndCase if mode == Mode::Case => self.close(),
+            Word::From if mode == Mode::Arguments => Some(State::Operand),
+            Word::For if mode == Mode::Arguments => Some(State::Operand),
+            _ => self.clause(word, mode),
+        }
+    }
+
+    pub(super) fn compare(&mut self) -> Option<State> {
+        self.frames.top().compare();
+        Some(State::Operand)
+    }
+
+    fn within(&mut self) -> Option<State> {
+        // Full-text search: `in boolean mode)`.
+        let mut ahead = *self.lexer;
+        let words = [ahead.next(), ahead.next()];
+        if words.iter().all(|token| matches!(token.kind, Kind::Name(_))) {
+            let [first, second] = words.map(|token| self.lexer.text(token));
+            if second.eq_ignore_ascii_case(b"mode") && first.eq_ignore_ascii_case(b"boolean") {
+                *self.lexer = ahead;
+                self.facts.clauses.certain = true;
+                return Some(State::Operator);
+            }
+        }
+        (self.lexer.peek().kind == Kind::Open).then_some(())?;
+        self.compare()
+    }
+
+    fn between(&mut self) -> Option<State> {
+        self.frames.top().between = true;
+        self.compare()
+    }
+
+    fn logic(&mut self) -> Option<State> {
+        let frame = self.frames.top();
+        if frame.between {
+            frame.between = false;
+            return Some(State::Operand);
+        }
+        frame.joined = true;
+        self.end_term();
+        let frame = self.frames.top();
+        if frame.mode == Mode::Tables {
+            frame.mode = Mode::Condition;
+        }
+        frame.joined = true;
+        self.facts.logic = self.facts.logic.saturating_add(1);
+        Some(State::Operand)
+    }
+
+    fn comma(&mut self, mode: Mode) -> Option<State> {
+        match mode {
+            Mode::Base => self.facts.commas = self.facts.commas.saturating_add(1),
+            Mode::Sort => self.facts.clauses.sorted_hard = true,
+            Mode::Condition | Mode::Case => return None,
+            Mode::Group | Mode::Arguments | Mode::Items | Mode::Tables | Mode::Limit => {}
+        }
+        self.end_term();
+        Some(State::Operand)
+    }
+
+    fn semicolon(&mut self) -> Option<State> {
+        self.end_term();
+        self.frames.reset();
+        while self.lexer.peek().kind == Kind::Semicolon {
+            self.lexer.next();
+        }
+        let mut ahead = *self.lexer;
+        match ahead.next().kind {
+            Kind::End => Some(State::Operator),
+            Kind::Name(Word::Select) => {
+                self.facts.select.stacked = true;
+                Some(State::Operand)
+            }
+            Kind::Name(word) => {
+                let sure = statement::read(&mut ahead, word);
+                self.facts.stacked = self.facts.stacked.max(sure);
+                Some(State::Operand)
+            }
+            Kind::Open => {
+                self.facts.select.stacked |= ahead.next().kind == Kind::Name(Word::Select);
+                Some(State::Operand)
+            }
+            _ => None,
+        }
+    }
+
+    /// Begins a select list in the frame on top.
+    pub(super) fn select(&mut self) {
+        self.facts.select.count = self.facts.select.count.saturating_add(1);
+        let frame = self.frames.top();
+        *frame = Frame { all: frame.all, call: frame.call, ..Frame::of(Mode::Items) };
+        if let Kind::Name(Word::All | Word::Distinct) = self.lexer.peek().kind {
+            self.lexer.next();
+        }
+    }
+}

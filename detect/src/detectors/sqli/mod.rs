@@ -1,0 +1,214 @@
+//! SQL injection, found by reading a value the way a database would.
+//!
+//! **Catches** values that would alter the query they land in: conditions appended with `or`, `and` and their kin,
+//! `union select`, stacked statements, quotes closed and the rest commented out, clauses (`order by 3`, `into
+//! outfile`, `procedure analyse()`), functions that delay, read, write or run, sub-selects, whole statements, access
+//! to catalogues, and comparisons that need no word (`'='`). Dialects: MySQL, PostgreSQL, SQL Server, Oracle, SQLite.
+//!
+//! **How**: [`lex`] makes tokens, [`grammar`] reads them where a number would stand and behind each closed quote, and
+//! [`verdict`] judges the [`facts`] it noted. Words alone never fire: they must stand where the grammar has them.
+//!
+//! **Deliberately missed**: a bare comparison (`1=1`), arithmetic of numbers, strings joined by `or` as search
+//! queries write it (`"red" or "blue"`), and statements that any sentence could be (`select items from list`).
+//!
+//! **Risks of false alarms**: posts that hold SQL, filter languages that spell conditions on constants.
+//!
+//! Vectors: `vectors/sqli`. Tricks and answers: `docs/bypasses/sqli.md`.
+
+mod clause;
+mod facts;
+mod frame;
+mod grammar;
+mod lex;
+mod statement;
+mod terms;
+mod token;
+mod verdict;
+mod words;
+
+use std::ops::Range;
+
+use crate::budget::Steps;
+use crate::detectors::Detector;
+use crate::detectors::sqli::frame::Bits;
+use crate::detectors::sqli::grammar::State;
+use crate::detectors::sqli::lex::{Backslash, Lexer};
+use crate::detectors::sqli::token::Kind;
+use crate::detectors::sqli::verdict::Prefix;
+use crate::features::Features;
+use crate::signal::Tag;
+use crate::value::{Finding, Value};
+
+/// The detector's row in the table.
+pub(crate) const DETECTOR: Detector = Detector { name: "sqli", words: WORDS, possible, inspect };
+
+const WORDS: &[&str] = &[
+    "select",
+    "union",
+    "insert",
+    "update",
+    "delete",
+    "drop",
+    "create",
+    "alter",
+    "truncate",
+    "exec",
+    "declare",
+    "shutdown",
+    "waitfor",
+    "having",
+    "sleep",
+    "benchmark",
+    "order",
+    "group",
+    "like",
+    "between",
+    "regexp",
+    "glob",
+    "null",
+    "true",
+    "false",
+    "procedure",
+    "outfile",
+    "dumpfile",
+    "load",
+    "xp_",
+    "dbms_",
+    "utl_",
+    "rename",
+    "prepare",
+    "handler",
+    "attach",
+    "backup",
+    "grant",
+    "revoke",
+    "show",
+    "copy",
+    "merge",
+    "replace",
+    "call",
+    "begin",
+    "collate",
+    "limit",
+    "except",
+    "intersect",
+];
+
+fn possible(features: Features, word: bool) -> bool {
+    let marks =
+        Features::QUOTE | Features::EQUALS | Features::LT | Features::GT | Features::PAREN | Features::BANG;
+    word || features.any(marks)
+        || (features.any(Features::ALPHA | Features::PIPE | Features::AMP)
+            && features.any(Features::HASH | Features::SLASH | Features::HYPHEN))
+}
+
+fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
+    let bytes = value.bytes;
+    for backslash in [Backslash::Escapes, Backslash::Itself] {
+        let mut differs = false;
+        if let Some(found) = bare(bytes, backslash, steps, &mut differs) {
+            return Some(found);
+        }
+        for quote in [b'\'', b'"', b'`'] {
+            if let Some(found) = quoted(bytes, quote, backslash, steps, &mut differs) {
+                return Some(found);
+            }
+        }
+        if !differs {
+            break;
+        }
+    }
+    None
+}
+
+/// Reads the value where a number, a name or an expression would stand.
+fn bare(bytes: &[u8], backslash: Backslash, steps: &mut Steps, differs: &mut bool) -> Option<Finding> {
+    let mut lexer = Lexer::new(bytes, 0, backslash);
+    let first = lexer.peek();
+    let (state, prefix, bits) = match first.kind {
+        Kind::End => return None,
+        Kind::Number => (State::Operand, Prefix::Number, Bits::NONE),
+        Kind::Text => (State::Operand, Prefix::Text, Bits::NONE),
+        Kind::Name(word) if grammar::continues(word) && !called(&lexer) => {
+            (State::Operator, Prefix::Absent, Bits::OTHER)
+        }
+        Kind::Name(word) if words::is_constant(word) => (State::Operand, Prefix::Hard, Bits::NONE),
+        Kind::Name(_) if called(&lexer) => (State::Operand, Prefix::Hard, Bits::NONE),
+        Kind::Name(_) => (State::Operand, Prefix::Name, Bits::NONE),
+        Kind::Sign | Kind::Unary => (State::Operand, signed(lexer), Bits::NONE),
+        Kind::Open | Kind::Variable | Kind::OpenBrace => (State::Operand, Prefix::Hard, Bits::NONE),
+        _ => (State::Operator, Prefix::Absent, Bits::OTHER),
+    };
+    let facts = grammar::read(&mut lexer, steps, state, bits);
+    *differs |= lexer.escaped_quote;
+    let detector = verdict::bare(bytes, &facts, &lexer, prefix)?;
+    Some(finding(detector, first.start..facts.end.max(first.end)))
+}
+
+/// Whether the name that comes next is followed by a parenthesis.
+fn called(lexer: &Lexer<'_>) -> bool {
+    let mut ahead = *lexer;
+    ahead.next();
+    ahead.byte() == Some(b'(')
+}
+
+/// What the operand behind leading signs is.
+fn signed(mut lexer: Lexer<'_>) -> Prefix {
+    for _ in 0..SIGNS {
+        match lexer.next().kind {
+            Kind::Sign | Kind::Unary => {}
+            Kind::Number => return Prefix::Number,
+            Kind::Name(_) if lexer.byte() == Some(b'(') => return Prefix::Hard,
+            Kind::Name(_) => return Prefix::Name,
+            Kind::Text => return Prefix::Text,
+            Kind::End => return Prefix::Absent,
+            _ => return Prefix::Hard,
+        }
+    }
+    Prefix::Hard
+}
+
+/// Signs before an operand that are looked through.
+const SIGNS: usize = 8;
+
+/// Reads the value inside a string, which its first `quote` closes.
+fn quoted(
+    bytes: &[u8],
+    quote: u8,
+    backslash: Backslash,
+    steps: &mut Steps,
+    differs: &mut bool,
+) -> Option<Finding> {
+    let at = closing(bytes, quote, backslash, differs)?;
+    let mut lexer = Lexer::new(bytes, at + 1, backslash);
+    let facts = grammar::read(&mut lexer, steps, State::Operator, Bits::TEXT);
+    *differs |= lexer.escaped_quote;
+    let detector = verdict::quoted(bytes, &facts, &lexer, at)?;
+    Some(finding(detector, at..facts.end.max(at + 1)))
+}
+
+/// The place of the first quote that ends the string: neither doubled nor, where that counts, escaped.
+fn closing(bytes: &[u8], quote: u8, backslash: Backslash, differs: &mut bool) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr(quote, bytes.get(at..)?)?;
+        let before = bytes.get(..at)?;
+        let slashes = before.iter().rev().take_while(|&&byte| byte == b'\\').count();
+        if slashes % 2 == 1 {
+            *differs = true;
+            if backslash == Backslash::Escapes {
+                at += 1;
+                continue;
+            }
+        }
+        if bytes.get(at + 1) == Some(&quote) {
+            at += 2;
+            continue;
+        }
+        return Some(at);
+    }
+}
+
+fn finding(detector: &'static str, span: Range<usize>) -> Finding {
+    Finding { tag: Tag::Sqli, detector, span }
+}

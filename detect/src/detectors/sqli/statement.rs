@@ -1,0 +1,366 @@
+//! Statements other than `select`: whether what follows their first word is what the statement demands.
+
+use crate::detectors::sqli::facts::Statement;
+use crate::detectors::sqli::facts::Statement::{Absent, Sure, Weak};
+use crate::detectors::sqli::lex::Lexer;
+use crate::detectors::sqli::token::{Ending, Kind};
+use crate::detectors::sqli::words::Word;
+
+/// Judges the statement that began with `word`; `lexer` stands behind it.
+pub(super) fn read(lexer: &mut Lexer<'_>, word: Word) -> Statement {
+    match word {
+        Word::Select => select(lexer),
+        Word::Insert | Word::Replace | Word::Merge => insert(lexer, word),
+        Word::Update => update(lexer),
+        Word::Delete => delete(lexer),
+        Word::Drop => drop(lexer),
+        Word::Create => create(lexer),
+        Word::Alter => alter(lexer),
+        Word::Truncate => truncate(lexer),
+        Word::Exec => exec(lexer),
+        Word::Declare => declare(lexer),
+        Word::Shutdown => ended(lexer, Weak),
+        Word::Grant => somewhere(lexer, |word| matches!(word, Word::On)),
+        Word::Copy => copy(lexer),
+        Word::Load => load(lexer),
+        Word::Call | Word::Do => call(lexer),
+        Word::Begin => begin(lexer),
+        Word::If => branch(lexer),
+        Word::WaitFor => wait(lexer),
+        Word::Rename => sure(name_is(lexer, |word| word == Word::Object) && named(lexer)),
+        Word::Set => set(lexer),
+        Word::Prepare => sure(named(lexer) && name_is(lexer, |word| word == Word::From)),
+        Word::Handler => sure(named(lexer) && text_is(lexer, &[b"open", b"read", b"close"])),
+        Word::Attach => sure(text_is(lexer, &[b"database"]) && lexer.next().kind == Kind::Text),
+        Word::Backup => sure(text_is(lexer, &[b"database", b"log"]) && named(lexer)),
+        Word::Show => show(lexer),
+        Word::Danger => danger(lexer),
+        _ => Absent,
+    }
+}
+
+/// `select` run on behind a finished expression.
+fn select(lexer: &mut Lexer<'_>) -> Statement {
+    match lexer.next().kind {
+        Kind::Star | Kind::Variable | Kind::Number | Kind::Text => Sure,
+        Kind::Name(Word::Function | Word::Probe | Word::Danger) if lexer.peek().kind == Kind::Open => Sure,
+        Kind::Name(_) => match lexer.next().kind {
+            Kind::Comma => Sure,
+            Kind::Name(Word::From) => Weak,
+            _ => Absent,
+        },
+        _ => Absent,
+    }
+}
+
+fn insert(lexer: &mut Lexer<'_>, word: Word) -> Statement {
+    let mut token = lexer.next();
+    for _ in 0..2 {
+        if token.kind != Kind::Name(Word::Into) && matches!(token.kind, Kind::Name(_)) {
+            token = lexer.next();
+        }
+    }
+    if token.kind != Kind::Name(Word::Into) || !named(lexer) {
+        return Absent;
+    }
+    match lexer.next().kind {
+        Kind::Open | Kind::Name(Word::Values | Word::Select | Word::Set) => Sure,
+        Kind::Name(Word::Using) if word == Word::Merge => Sure,
+        Kind::Name(Word::Exec) => Sure,
+        _ => Absent,
+    }
+}
+
+fn update(lexer: &mut Lexer<'_>) -> Statement {
+    let set = named(lexer)
+        && match lexer.next().kind {
+            Kind::Name(Word::Set) => true,
+            Kind::Name(_) => name_is(lexer, |word| word == Word::Set),
+            _ => false,
+        };
+    sure(set && assigned(lexer))
+}
+
+fn delete(lexer: &mut Lexer<'_>) -> Statement {
+    let mut token = lexer.next();
+    if matches!(token.kind, Kind::Name(Word::Plain | Word::Technical)) {
+        // `delete ignore from`, `delete low_priority from`.
+        token = lexer.next();
+    }
+    if token.kind != Kind::Name(Word::From) || !named(lexer) {
+        return Absent;
+    }
+    match lexer.next().kind {
+        Kind::Name(Word::Where | Word::Limit | Word::Order) => {
+            matches!(lexer.next().kind, Kind::Name(_) | Kind::Number | Kind::Open)
+                .then(|| lexer.next().kind)
+                .map_or(Absent, |kind| {
+                    sure(matches!(kind, Kind::Compare | Kind::Name(Word::Like | Word::In)))
+                })
+        }
+        Kind::Semicolon => Sure,
+        Kind::End => terminated(lexer, Weak),
+        _ => Absent,
+    }
+}
+
+fn drop(lexer: &mut Lexer<'_>) -> Statement {
+    let mut token = lexer.next();
+    if let Kind::Name(Word::Plain | Word::Technical) = token.kind {
+        // `drop temporary table`, `drop materialized view`.
+        token = lexer.next();
+    }
+    if !matches!(token.kind, Kind::Name(Word::Object | Word::Procedure)) {
+        return Absent;
+    }
+    let mut exact = false;
+    if lexer.peek().kind == Kind::Name(Word::If) {
+        lexer.next();
+        if !text_is(lexer, &[b"exists"]) {
+            return Absent;
+        }
+        exact = true;
+    }
+    let token = lexer.next();
+    let Kind::Name(word) = token.kind else { return Absent };
+    exact |= matches!(word, Word::Technical | Word::Quoted | Word::Sensitive | Word::Catalogue);
+    match lexer.next().kind {
+        Kind::End if exact => Sure,
+        Kind::End => terminated(lexer, Weak),
+        Kind::Semicolon | Kind::Comma => Sure,
+        _ if exact => Sure,
+        _ => Absent,
+    }
+}
+
+fn create(lexer: &mut Lexer<'_>) -> Statement {
+    let mut token = lexer.next();
+    for _ in 0..3 {
+        if matches!(token.kind, Kind::Name(Word::Object | Word::Procedure)) {
+            break;
+        }
+        token = lexer.next();
+    }
+    if !matches!(token.kind, Kind::Name(Word::Object | Word::Procedure)) {
+        return Absent;
+    }
+    for _ in 0..4 {
+        match lexer.next().kind {
+            Kind::Open | Kind::Text => return Sure,
+            Kind::Name(Word::As | Word::On) => {
+                return sure(matches!(
+                    lexer.peek().kind,
+                    Kind::Name(Word::Select | Word::Technical | Word::Begin) | Kind::Text
+                ));
+            }
+            Kind::Name(_) => {}
+            _ => return Absent,
+        }
+    }
+    Absent
+}
+
+fn alter(lexer: &mut Lexer<'_>) -> Statement {
+    if !name_is(lexer, |word| matches!(word, Word::Object | Word::Procedure)) || !named(lexer) {
+        return Absent;
+    }
+    let token = lexer.next();
+    let action = matches!(token.kind, Kind::Name(Word::Drop | Word::Rename | Word::With | Word::Set))
+        || ACTIONS.iter().any(|action| lexer.text(token).eq_ignore_ascii_case(action));
+    sure(action && matches!(lexer.next().kind, Kind::Name(_) | Kind::Compare | Kind::Open))
+}
+
+const ACTIONS: &[&[u8]] = &[b"add", b"modify", b"change", b"owner", b"enable", b"disable", b"character"];
+
+fn truncate(lexer: &mut Lexer<'_>) -> Statement {
+    if lexer.peek().kind == Kind::Name(Word::Object) {
+        lexer.next();
+        return if named(lexer) { ended(lexer, Weak) } else { Absent };
+    }
+    Absent
+}
+
+fn exec(lexer: &mut Lexer<'_>) -> Statement {
+    let token = lexer.next();
+    match token.kind {
+        Kind::Name(Word::Danger | Word::Immediate) => Sure,
+        Kind::Variable => Sure,
+        Kind::Open => sure(matches!(lexer.next().kind, Kind::Text | Kind::Variable)),
+        Kind::Name(Word::Technical | Word::Quoted) => match lexer.next().kind {
+            Kind::Text | Kind::Variable | Kind::Semicolon => Sure,
+            Kind::End => terminated(lexer, Weak),
+            _ => Absent,
+        },
+        _ => Absent,
+    }
+}
+
+fn declare(lexer: &mut Lexer<'_>) -> Statement {
+    sure(lexer.next().kind == Kind::Variable && matches!(lexer.next().kind, Kind::Name(_)))
+}
+
+fn copy(lexer: &mut Lexer<'_>) -> Statement {
+    let source = match lexer.next().kind {
+        Kind::Name(_) => true,
+        Kind::Open => return sure(lexer.next().kind == Kind::Name(Word::Select)),
+        _ => false,
+    };
+    let token = lexer.next();
+    let way = token.kind == Kind::Name(Word::From) || lexer.text(token).eq_ignore_ascii_case(b"to");
+    if !source || !way {
+        return Absent;
+    }
+    let token = lexer.next();
+    match token.kind {
+        Kind::Text => Sure,
+        Kind::Arithmetic => Weak,
+        _ => sure(lexer.text(token).eq_ignore_ascii_case(b"program") && lexer.next().kind == Kind::Text),
+    }
+}
+
+fn load(lexer: &mut Lexer<'_>) -> Statement {
+    if !text_is(lexer, &[b"data", b"xml"]) {
+        return Absent;
+    }
+    for _ in 0..3 {
+        let token = lexer.next();
+        if lexer.text(token).eq_ignore_ascii_case(b"infile") {
+            return sure(lexer.next().kind == Kind::Text);
+        }
+    }
+    Absent
+}
+
+fn call(lexer: &mut Lexer<'_>) -> Statement {
+    match lexer.next().kind {
+        Kind::Name(Word::Danger) => Sure,
+        Kind::Name(Word::Technical | Word::Function | Word::Probe) => {
+            sure(lexer.next().kind == Kind::Open && !matches!(lexer.next().kind, Kind::End | Kind::Close))
+        }
+        _ => Absent,
+    }
+}
+
+fn begin(lexer: &mut Lexer<'_>) -> Statement {
+    let token = lexer.next();
+    match token.kind {
+        Kind::Name(Word::Danger) => Sure,
+        Kind::Name(
+            word @ (Word::If | Word::Declare | Word::Exec | Word::Insert | Word::Update | Word::Drop),
+        ) => read(lexer, word),
+        _ => Absent,
+    }
+}
+
+/// `if (1=1) select ...`, `if 1=1 waitfor ...`: a condition and a statement behind it.
+fn branch(lexer: &mut Lexer<'_>) -> Statement {
+    let mut compared = false;
+    let mut depth = 0_usize;
+    for _ in 0..CONDITION {
+        match lexer.next().kind {
+            Kind::Open => depth += 1,
+            Kind::Close => depth = depth.saturating_sub(1),
+            Kind::Compare => compared = true,
+            Kind::End | Kind::Semicolon | Kind::Other | Kind::OpenBrace => return Absent,
+            Kind::Name(
+                Word::Select
+                | Word::Drop
+                | Word::WaitFor
+                | Word::Exec
+                | Word::Shutdown
+                | Word::Begin
+                | Word::Insert
+                | Word::Update,
+            ) if depth == 0 => return sure(compared),
+            Kind::Name(Word::Then) => {
+                return sure(compared && name_is(lexer, |word| matches!(word, Word::Danger | Word::Select)));
+            }
+            _ => {}
+        }
+    }
+    Absent
+}
+
+/// Tokens of a condition before its statement.
+const CONDITION: usize = 64;
+
+fn wait(lexer: &mut Lexer<'_>) -> Statement {
+    sure(text_is(lexer, &[b"delay", b"time"]) && matches!(lexer.next().kind, Kind::Text | Kind::Variable))
+}
+
+fn set(lexer: &mut Lexer<'_>) -> Statement {
+    sure(lexer.next().kind == Kind::Variable && matches!(lexer.next().kind, Kind::Compare | Kind::Assign))
+}
+
+fn show(lexer: &mut Lexer<'_>) -> Statement {
+    if text_is(lexer, &[b"tables", b"databases", b"schemas", b"grants", b"variables"]) {
+        return ended(lexer, Weak);
+    }
+    Absent
+}
+
+/// A procedure such as `xp_cmdshell 'dir'` or `dbms_lock.sleep(5)` as a statement of its own.
+fn danger(lexer: &mut Lexer<'_>) -> Statement {
+    match lexer.next().kind {
+        Kind::Open => sure(lexer.next().kind != Kind::End),
+        Kind::Text => Sure,
+        _ => Absent,
+    }
+}
+
+fn sure(holds: bool) -> Statement {
+    if holds { Sure } else { Absent }
+}
+
+fn named(lexer: &mut Lexer<'_>) -> bool {
+    match lexer.next().kind {
+        Kind::Name(Word::Determiner) => !matches!(lexer.peek().kind, Kind::Name(_)),
+        Kind::Name(_) | Kind::Variable => true,
+        _ => false,
+    }
+}
+
+fn name_is(lexer: &mut Lexer<'_>, test: impl Fn(Word) -> bool) -> bool {
+    matches!(lexer.next().kind, Kind::Name(word) if test(word))
+}
+
+fn text_is(lexer: &mut Lexer<'_>, texts: &[&[u8]]) -> bool {
+    let token = lexer.next();
+    texts.iter().any(|text| lexer.text(token).eq_ignore_ascii_case(text))
+}
+
+/// `x = ...`.
+fn assigned(lexer: &mut Lexer<'_>) -> bool {
+    named(lexer) && lexer.next().kind == Kind::Compare
+}
+
+/// `outcome` if nothing but the end follows, and surely so before a comment or `;`.
+fn ended(lexer: &mut Lexer<'_>, outcome: Statement) -> Statement {
+    match lexer.next().kind {
+        Kind::End => terminated(lexer, outcome),
+        Kind::Semicolon => Sure,
+        Kind::Name(Word::With) => sure(text_is(lexer, &[b"nowait"])),
+        _ => Absent,
+    }
+}
+
+fn terminated(lexer: &Lexer<'_>, outcome: Statement) -> Statement {
+    if lexer.ending == Ending::Comment { Sure } else { outcome }
+}
+
+/// Whether a word of the kind asked for follows within a few names.
+fn somewhere(lexer: &mut Lexer<'_>, test: impl Fn(Word) -> bool) -> Statement {
+    for _ in 0..6 {
+        match lexer.next().kind {
+            Kind::Name(word) if test(word) => {
+                return sure(matches!(
+                    lexer.next().kind,
+                    Kind::Name(Word::Technical | Word::Quoted) | Kind::Star
+                ));
+            }
+            Kind::Name(_) | Kind::Comma => {}
+            _ => return Absent,
+        }
+    }
+    Absent
+}

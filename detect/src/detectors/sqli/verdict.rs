@@ -1,0 +1,209 @@
+//! From facts to a verdict: whether a value would alter the query it lands in.
+
+use crate::detectors::sqli::facts::{Facts, Statement, Stop, Union};
+use crate::detectors::sqli::lex::Lexer;
+use crate::detectors::sqli::token::Ending;
+
+/// What a value that stands bare starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prefix {
+    /// Nothing: it starts with an operator or a clause.
+    Absent,
+    /// A number.
+    Number,
+    /// A string.
+    Text,
+    /// A name, or any word of prose.
+    Name,
+    /// A call, a parenthesis, a variable, `null`.
+    Hard,
+}
+
+/// Judges a value read where a number or an expression stands.
+pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefix) -> Option<&'static str> {
+    let whole = facts.stop == Stop::Whole;
+    let commented = lexer.ending == Ending::Comment;
+    let strong = prefix != Prefix::Name;
+    let lone = commented && lone_comment(bytes, lexer.ending_at);
+    if let Some(detector) = queries(facts, lexer, prefix) {
+        return Some(detector);
+    }
+    if facts.danger > 0 && (whole || facts.logic > 0 || facts.stacked > Statement::Absent) {
+        return Some("SQLI-FUNCTION");
+    }
+    if facts.opening == Statement::Sure {
+        return Some("SQLI-STATEMENT");
+    }
+    let joined = facts.logic > 0;
+    let loose = u16::from(matches!(prefix, Prefix::Name | Prefix::Hard | Prefix::Number));
+    if joined && facts.hard > 0 && (whole || commented || strong) && facts.names <= loose {
+        return Some("SQLI-TAUTOLOGY");
+    }
+    if joined && strong && commented && whole && (facts.constants + facts.half > 1 || facts.calls > 0) {
+        return Some("SQLI-TAUTOLOGY");
+    }
+    if facts.clauses.conditions && facts.hard > 0 && whole {
+        return Some("SQLI-CLAUSE");
+    }
+    if whole
+        && strong
+        && (facts.tested > 0 || facts.probes > 0 || (facts.grouped > 0 && facts.arithmetic > 0))
+    {
+        return Some("SQLI-FUNCTION");
+    }
+    if prefix == Prefix::Hard
+        && whole
+        && lone
+        && (facts.variable || facts.functions > 0 || (joined && facts.names == 0))
+    {
+        return Some("SQLI-COMMENT");
+    }
+    if joined && facts.cut && prefix != Prefix::Name {
+        return Some("SQLI-FUNCTION");
+    }
+    if whole && facts.casts > 0 && (facts.functions > 0 || prefix == Prefix::Text) {
+        return Some("SQLI-CAST");
+    }
+    if whole && prefix == Prefix::Text && facts.hard > 0 && lexer.ending == Ending::Text(b'\'') {
+        return Some("SQLI-COMPARISON");
+    }
+    let number = matches!(prefix, Prefix::Number | Prefix::Hard);
+    if whole && number && joined && facts.half + facts.calls > 0 && facts.names == 0 {
+        return Some("SQLI-TAUTOLOGY");
+    }
+    if whole && facts.clauses.sorted_hard && (number || commented) {
+        return Some("SQLI-CLAUSE");
+    }
+    None
+}
+
+/// Judges what follows a quote at `at` that ended the string a value stood in.
+pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) -> Option<&'static str> {
+    let quote = bytes.get(at).copied().unwrap_or_default();
+    let whole = facts.stop == Stop::Whole;
+    let commented = lexer.ending == Ending::Comment && facts.stop != Stop::Broken;
+    let reopened = lexer.ending == Ending::Text(quote) && whole;
+    let closed = commented || reopened;
+    if let Some(detector) = queries(facts, lexer, Prefix::Text) {
+        return Some(detector);
+    }
+    if facts.danger > 0 {
+        return Some("SQLI-FUNCTION");
+    }
+    let joined = facts.logic > 0;
+    let prose = prose_quote(bytes, at, lexer.ending_at);
+    let unbroken = facts.stop != Stop::Broken;
+    if joined
+        && ((facts.hard > 0 && (unbroken || facts.functions > 0)) || (facts.calls > 0 && whole) || facts.cut)
+    {
+        return Some("SQLI-TAUTOLOGY");
+    }
+    if joined && closed && !prose {
+        let terms = facts.half + facts.soft + facts.constants + facts.calls + facts.texts + facts.names;
+        if terms > 0 && (commented || facts.names == 0) {
+            return Some("SQLI-TAUTOLOGY");
+        }
+    }
+    let plain = !bytes.get(..at).unwrap_or_default().contains(&b' ');
+    if joined && whole && plain && facts.half > 0 {
+        return Some("SQLI-TAUTOLOGY");
+    }
+    let compares = facts.hard + facts.half > 0;
+    if closed && !prose && (compares || facts.arithmetic > 0) && (quote == b'\'' || commented) {
+        return Some("SQLI-COMPARISON");
+    }
+    let clauses = facts.clauses;
+    if clauses.conditions && compares {
+        return Some("SQLI-CLAUSE");
+    }
+    if clauses.collate && closed {
+        return Some("SQLI-CLAUSE");
+    }
+    if facts.tested > 0 && whole {
+        return Some("SQLI-FUNCTION");
+    }
+    if whole && (clauses.sorted_hard || clauses.limit || (clauses.sorted && commented)) {
+        return Some("SQLI-CLAUSE");
+    }
+    if commented && at < lexer.ending_at && lone_comment(bytes, lexer.ending_at) {
+        return Some("SQLI-COMMENT");
+    }
+    None
+}
+
+/// What is SQL wherever it stands: unions, selects, further statements, sub-selects, certain clauses.
+fn queries(facts: &Facts, lexer: &Lexer<'_>, prefix: Prefix) -> Option<&'static str> {
+    let whole = facts.stop == Stop::Whole;
+    let commented = lexer.ending == Ending::Comment;
+    let comments = lexer.comments || lexer.version_comment;
+    let select = &facts.select;
+    let unbroken = facts.stop != Stop::Broken;
+    let certain = facts.catalogue || facts.danger > 0 || facts.functions > 0 || facts.variable;
+    let listed = select.hard > 0 || select.items > 1 || facts.technical || facts.sensitive || commented;
+    if facts.union >= Union::Select {
+        let due = facts.stop == Stop::Due && select.items == 0;
+        let found = match prefix {
+            Prefix::Number => !select.prose || certain,
+            Prefix::Name => certain || (whole && select.hard > 0 && select.aliases == 0 && !select.prose),
+            Prefix::Absent | Prefix::Text | Prefix::Hard => certain || due || (listed && !select.prose),
+        };
+        if found || (facts.union == Union::Exact && (listed || due)) || (comments && !select.prose) {
+            return Some("SQLI-UNION");
+        }
+    }
+    if facts.stacked == Statement::Sure || (facts.stacked == Statement::Weak && prefix != Prefix::Name) {
+        return Some("SQLI-STACKED");
+    }
+    if facts.clauses.file || facts.clauses.certain {
+        return Some("SQLI-CLAUSE");
+    }
+    let read = select.tables > 0 && !select.prose;
+    let body = select.hard > 0
+        || select.items > 1
+        || select.conditions > 0
+        || facts.clauses.limit
+        || facts.technical;
+    if select.count > 0 && (facts.opening == Statement::Weak || select.stacked) {
+        let tail = certain && (unbroken || select.items > 1 || facts.catalogue || facts.danger > 0);
+        if tail || (unbroken && read && (body || commented || facts.sensitive)) {
+            return Some("SQLI-STATEMENT");
+        }
+        if select.stacked && whole && (select.hard > 0 || prefix == Prefix::Text) && select.aliases == 0 {
+            return Some("SQLI-STACKED");
+        }
+    }
+    if select.nested > 0 {
+        let strong = prefix != Prefix::Name;
+        let parts = certain || (read && (body || (strong && !select.adjacent)));
+        if parts || (strong && (facts.cases > 0 || (select.hard > 0 && !select.adjacent))) {
+            return Some("SQLI-SUBSELECT");
+        }
+    }
+    if facts.catalogue && select.count > 0 {
+        return Some("SQLI-CATALOGUE");
+    }
+    None
+}
+
+/// Whether the quote at `at` and the one at `next` set off words of prose: `say 'or' there`.
+fn prose_quote(bytes: &[u8], at: usize, next: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied();
+    let inside = bytes.get(at + 1).copied().unwrap_or_default();
+    let after = bytes.get(next + 1).copied();
+    let outside = |byte: Option<u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    if before.is_none() {
+        return inside.is_ascii_alphanumeric() && outside(after);
+    }
+    before == Some(b' ') && inside != b' ' && outside(after)
+}
+
+/// Whether the comment at `at` says nothing: what attackers write, while prose goes on.
+fn lone_comment(bytes: &[u8], at: usize) -> bool {
+    let text = bytes.get(at..).unwrap_or_default();
+    let text = text.trim_ascii_start();
+    let said = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || **byte >= 0x80).count();
+    said <= 1 && text.len() <= MARKS
+}
+
+/// The longest run of marks that still counts as a bare comment: `-- -`, `--+`, `/*`.
+const MARKS: usize = 8;
