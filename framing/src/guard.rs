@@ -42,7 +42,16 @@ enum State {
     Chunked(Chunked),
     /// After an upgrade: the bytes are no longer HTTP/1.
     Tunnel,
-    Refused(Rejection),
+    Refused(Rejection, Part),
+}
+
+/// The part of a message in which it was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its head: nothing of the message was passed on.
+    Head,
+    /// Its body: the head, and some of the body, were passed on.
+    Body,
 }
 
 /// Line ends that a client may send before a request line (RFC 9112 section 2.2 asks servers to ignore one).
@@ -64,7 +73,12 @@ impl Guard {
             let before = input;
             let outcome = self.step(&mut input, passed);
             if let Err(rejection) = outcome {
-                self.state = State::Refused(rejection);
+                let part = match self.state {
+                    State::Refused(_, part) => part,
+                    State::Head(_) => Part::Head,
+                    State::Body(_) | State::Chunked(_) | State::Tunnel => Part::Body,
+                };
+                self.state = State::Refused(rejection, part);
                 return Err(rejection);
             }
             if !matches!(outcome, Ok(Pass::Held)) {
@@ -77,8 +91,36 @@ impl Guard {
 
     /// Lets everything pass from here on: the last request passed was answered by a switch of protocol.
     pub fn tunnel(&mut self) {
-        if !matches!(self.state, State::Refused(_)) {
+        if !matches!(self.state, State::Refused(..)) {
             self.state = State::Tunnel;
+        }
+    }
+
+    /// The part of the refused message in which it was refused, where one was.
+    pub fn refused_in(&self) -> Option<Part> {
+        match self.state {
+            State::Refused(_, part) => Some(part),
+            State::Head(_) | State::Body(_) | State::Chunked(_) | State::Tunnel => None,
+        }
+    }
+
+    /// How many of the next bytes pass whatever they are, so that they need not be copied through
+    /// [`feed`](Self::feed): pass them on and tell [`skip`](Self::skip).
+    pub fn free(&self) -> u64 {
+        match self.state {
+            State::Body(left) => left,
+            State::Tunnel => u64::MAX,
+            State::Head(_) | State::Chunked(_) | State::Refused(..) => 0,
+        }
+    }
+
+    /// Notes that `n` bytes, at most [`free`](Self::free), were passed on.
+    pub fn skip(&mut self, n: u64) {
+        if let State::Body(left) = &mut self.state {
+            *left = left.saturating_sub(n);
+            if *left == 0 {
+                self.state = State::Head(Vec::new());
+            }
         }
     }
 
@@ -89,7 +131,7 @@ impl Guard {
 
     fn step(&mut self, input: &mut &[u8], passed: &mut Vec<u8>) -> Result<Pass, Rejection> {
         match &mut self.state {
-            State::Refused(rejection) => Err(*rejection),
+            State::Refused(rejection, _) => Err(*rejection),
             State::Tunnel => {
                 *input = &[];
                 Ok(Pass::Taken)

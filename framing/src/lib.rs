@@ -21,5 +21,5 @@ mod guard;
 mod head;
 mod rejection;
 
-pub use crate::guard::{Guard, Limits};
+pub use crate::guard::{Guard, Limits, Part};
 pub use crate::rejection::Rejection;
