@@ -4,8 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod balance;
+mod connect;
+mod failure;
 mod forward;
 mod guarded;
 mod hold;
 mod proxy_protocol;
 mod settings;
+mod upstream;
