@@ -80,6 +80,13 @@ impl Held {
         Ok(held)
     }
 
+    /// Holds nothing of `body`: all of it streams.
+    pub fn untouched(body: Incoming) -> Self {
+        let exact = body.size_hint().exact();
+        let rest = (!body.is_end_stream()).then_some(body);
+        Self { bytes: Bytes::new(), trailers: None, rest, exact }
+    }
+
     /// Makes it sendable, more than once as long as nothing was sent.
     pub fn replay(self) -> Replay {
         Replay(Arc::new(Mutex::new(Some(self))))
