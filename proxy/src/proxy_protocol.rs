@@ -23,7 +23,10 @@ pub struct Preamble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// More bytes are needed.
-    Incomplete,
+    Incomplete {
+        /// How many of them are certain to belong to the header; at least one.
+        more: usize,
+    },
     /// The header is whole.
     Complete(Preamble),
 }
@@ -53,7 +56,7 @@ fn version1(bytes: &[u8]) -> Result<Progress, NotAPreamble> {
     }
     let head = bytes.get(..MOST).unwrap_or(bytes);
     let Some(end) = head.windows(2).position(|pair| pair == b"\r\n") else {
-        return if bytes.len() >= MOST { Err(NotAPreamble) } else { Ok(Progress::Incomplete) };
+        return if bytes.len() >= MOST { Err(NotAPreamble) } else { Ok(Progress::Incomplete { more: 1 }) };
     };
     let line = head.get(..end).and_then(|line| std::str::from_utf8(line).ok()).ok_or(NotAPreamble)?;
     let len = end + 2;
@@ -73,14 +76,18 @@ fn version1(bytes: &[u8]) -> Result<Progress, NotAPreamble> {
 }
 
 fn version2(bytes: &[u8]) -> Result<Progress, NotAPreamble> {
-    let Some((start, rest)) = bytes.split_at_checked(16) else { return Ok(Progress::Incomplete) };
+    let Some((start, rest)) = bytes.split_at_checked(16) else {
+        return Ok(Progress::Incomplete { more: 16 - bytes.len() });
+    };
     let &[version_command, family, high, low] = start.last_chunk::<4>().ok_or(NotAPreamble)?;
     let length = usize::from(u16::from_be_bytes([high, low]));
     let len = 16 + length;
     if len > MOST_BYTES {
         return Err(NotAPreamble);
     }
-    let Some(addresses) = rest.get(..length) else { return Ok(Progress::Incomplete) };
+    let Some(addresses) = rest.get(..length) else {
+        return Ok(Progress::Incomplete { more: length - rest.len() });
+    };
     let client = match (version_command, family) {
         (0x20, _) => None,
         (0x21, 0x11) => {
@@ -106,14 +113,19 @@ mod tests {
 
     fn client(bytes: &[u8]) -> Option<SocketAddr> {
         for end in 0..bytes.len() {
-            assert_eq!(read(&bytes[..end]), Ok(Progress::Incomplete), "cut at {end}");
+            match read(&bytes[..end]) {
+                Ok(Progress::Incomplete { more }) => {
+                    assert!((1..=bytes.len() - end).contains(&more), "cut at {end}")
+                }
+                other => panic!("cut at {end}: {other:?}"),
+            }
         }
         match read(&[bytes, b"GET / HTTP/1.1\r\n"].concat()).unwrap() {
             Progress::Complete(preamble) => {
                 assert_eq!(preamble.len, bytes.len());
                 preamble.client
             }
-            Progress::Incomplete => panic!("incomplete"),
+            Progress::Incomplete { .. } => panic!("incomplete"),
         }
     }
 

@@ -72,9 +72,15 @@ impl<I: Inspect> Connection<I> {
         }
     }
 
-    async fn exchange(&self, mut request: Request<Incoming>, index: u64, started: Instant) -> Response<Answer> {
+    async fn exchange(
+        &self,
+        mut request: Request<Incoming>,
+        index: u64,
+        started: Instant,
+    ) -> Response<Answer> {
         // 2. What a reverse proxy does not do.
-        if request.method() == Method::CONNECT && request.extensions().get::<hyper::ext::Protocol>().is_none() {
+        if request.method() == Method::CONNECT && request.extensions().get::<hyper::ext::Protocol>().is_none()
+        {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not served here");
         }
         let upgrade = upgrade::wanted(&mut request);
@@ -97,7 +103,9 @@ impl<I: Inspect> Connection<I> {
         let record = Record { seen, judgement: Some(judgement.clone()), rejection: None, started };
         let headers = match judgement.action {
             Action::Forward { headers } => headers,
-            Action::Block { status, location } => return self.answer(block(status, location), record, String::new()),
+            Action::Block { status, location } => {
+                return self.answer(block(status, location), record, String::new());
+            }
             Action::NotInspected => match self.shared.listener.failure {
                 Failure::Open => Vec::new(),
                 Failure::Closed => {
@@ -185,7 +193,11 @@ impl<I: Inspect> Connection<I> {
         let Answered { mut response, upstream, place } = answered;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(upgrade) = upgrade else {
-                return self.answer(plain(StatusCode::BAD_GATEWAY, "unexpected protocol switch"), record, upstream);
+                return self.answer(
+                    plain(StatusCode::BAD_GATEWAY, "unexpected protocol switch"),
+                    record,
+                    upstream,
+                );
             };
             self.refusal.tunnel();
             let message = self.shared.listener.inspect_websocket.then(|| Arc::clone(&record.seen));

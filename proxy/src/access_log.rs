@@ -1,0 +1,239 @@
+//! The access log: a line an answered request, written off the data path.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use http::Version;
+use http::header::{REFERER, USER_AGENT};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde_json::json;
+use tracing::warn;
+
+use crate::inspect::Outcome;
+use crate::settings::AccessLogFormat;
+
+/// Lines that may wait to be written.
+const QUEUE: usize = 8192;
+
+/// Writes lines through a bounded queue; where the disk is slower than the traffic, lines are dropped and counted.
+#[derive(Debug)]
+pub struct AccessLog {
+    queue: SyncSender<Order>,
+    format: AccessLogFormat,
+    dropped: Arc<AtomicU64>,
+    writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Line(String),
+    Reopen,
+    Stop,
+}
+
+impl AccessLog {
+    /// Opens the log at `path`, appending.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened.
+    pub fn open(path: &Path, format: AccessLogFormat) -> io::Result<Self> {
+        let file = append(path)?;
+        let (queue, orders) = sync_channel(QUEUE);
+        let path = path.to_owned();
+        let writer = std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || write(file, &path, &orders))?;
+        Ok(Self { queue, format, dropped: Arc::default(), writer: Some(writer) })
+    }
+
+    /// Queues the line of `outcome`. Never blocks.
+    pub fn write(&self, outcome: &Outcome) {
+        let line = line(outcome, self.format, SystemTime::now());
+        match self.queue.try_send(Order::Line(line)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Opens the file again by its name: whoever rotates logs has moved it.
+    pub fn reopen(&self) {
+        if self.queue.try_send(Order::Reopen).is_err() {
+            warn!("access log not reopened: its queue is full");
+        }
+    }
+
+    /// How many lines were dropped.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        // What is queued is written before the process ends.
+        let _ = self.queue.send(Order::Stop);
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+fn write(file: File, path: &PathBuf, orders: &Receiver<Order>) {
+    let mut out = BufWriter::new(file);
+    let mut failing = false;
+    while let Ok(mut order) = orders.recv() {
+        loop {
+            match order {
+                Order::Line(line) => {
+                    let outcome = out.write_all(line.as_bytes());
+                    report(outcome, path, &mut failing);
+                }
+                Order::Reopen => {
+                    report(out.flush(), path, &mut failing);
+                    match append(path) {
+                        Ok(file) => out = BufWriter::new(file),
+                        Err(error) => warn!(path = %path.display(), %error, "access log not reopened"),
+                    }
+                }
+                Order::Stop => {
+                    report(out.flush(), path, &mut failing);
+                    return;
+                }
+            }
+            match orders.try_recv() {
+                Ok(next) => order = next,
+                Err(_) => break,
+            }
+        }
+        report(out.flush(), path, &mut failing);
+    }
+}
+
+/// Tells of the first of a run of failures, not of each line that a full disk refuses.
+fn report(outcome: io::Result<()>, path: &Path, failing: &mut bool) {
+    match outcome {
+        Ok(()) => *failing = false,
+        Err(error) if !*failing => {
+            *failing = true;
+            warn!(path = %path.display(), %error, "access log lines are lost");
+        }
+        Err(_) => {}
+    }
+}
+
+/// One line, with its line end.
+pub(crate) fn line(outcome: &Outcome, format: AccessLogFormat, now: SystemTime) -> String {
+    match format {
+        AccessLogFormat::Json => json_line(outcome, now),
+        AccessLogFormat::Common | AccessLogFormat::Combined => ncsa(outcome, format, now),
+    }
+}
+
+fn ncsa(outcome: &Outcome, format: AccessLogFormat, now: SystemTime) -> String {
+    let seen = &outcome.seen;
+    let mut line = format!(
+        "{} - - [{}] \"{} {} {}\" {} {}",
+        seen.client.ip().to_canonical(),
+        moment(now).strftime("%d/%b/%Y:%H:%M:%S %z"),
+        quoted(seen.method.as_str().as_bytes()),
+        quoted(seen.uri.to_string().as_bytes()),
+        version(seen.version),
+        outcome.status.as_u16(),
+        outcome.bytes,
+    );
+    if format == AccessLogFormat::Combined {
+        let header = |name| seen.headers.get(name).map_or("-".to_owned(), |value| quoted(value.as_bytes()));
+        let _ = write!(line, " \"{}\" \"{}\"", header(REFERER), header(USER_AGENT));
+    }
+    let judgement = outcome.judgement.as_ref();
+    let _ = writeln!(
+        line,
+        " waf={} signals={} decision_us={} id={} took_ms={}",
+        judgement.map_or(0, |judgement| judgement.code),
+        signals(outcome).unwrap_or_else(|| "-".to_owned()),
+        judgement.map_or(0, |judgement| judgement.took.as_micros()),
+        judgement.and_then(|judgement| judgement.request_id.as_deref()).unwrap_or("-"),
+        outcome.took.as_millis(),
+    );
+    line
+}
+
+fn json_line(outcome: &Outcome, now: SystemTime) -> String {
+    let seen = &outcome.seen;
+    let judgement = outcome.judgement.as_ref();
+    let header =
+        |name| seen.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let mut line = json!({
+        "time": moment(now).timestamp().to_string(),
+        "listener": &*seen.listener,
+        "client": seen.client.ip().to_canonical().to_string(),
+        "method": seen.method.as_str(),
+        "uri": seen.uri.to_string(),
+        "protocol": version(seen.version),
+        "status": outcome.status.as_u16(),
+        "bytes": outcome.bytes,
+        "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+        "upstream": outcome.upstream,
+        "referer": header(REFERER),
+        "user_agent": header(USER_AGENT),
+        "waf": judgement.map(|judgement| judgement.code),
+        "signals": judgement.map(|judgement| &judgement.signals),
+        "decision_us": judgement.map(|judgement| u64::try_from(judgement.took.as_micros()).unwrap_or(u64::MAX)),
+        "request_id": judgement.and_then(|judgement| judgement.request_id.as_deref()),
+        "rejection": outcome.rejection.map(portcullis_framing::Rejection::as_str),
+    })
+    .to_string();
+    line.push('\n');
+    line
+}
+
+fn moment(now: SystemTime) -> Zoned {
+    let timestamp = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+    timestamp.to_zoned(TimeZone::UTC)
+}
+
+fn signals(outcome: &Outcome) -> Option<String> {
+    if let Some(rejection) = outcome.rejection {
+        return Some(format!("BHH:{}", rejection.as_str()));
+    }
+    let signals = &outcome.judgement.as_ref()?.signals;
+    (!signals.is_empty()).then(|| signals.join(","))
+}
+
+/// Nothing that a client sends may end a field or a line.
+fn quoted(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => {
+                let _ = write!(out, "\\x{byte:02x}");
+            }
+        }
+    }
+    out
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/?",
+    }
+}

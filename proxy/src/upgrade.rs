@@ -1,0 +1,114 @@
+//! Protocol switches: WebSocket and others over HTTP/1.1 Upgrade, and over HTTP/2 extended CONNECT (RFC 8441).
+
+use std::sync::Arc;
+
+use http::header::{
+    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, UPGRADE,
+};
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::debug;
+
+use crate::body::Answer;
+use crate::inspect::{Inspect, Seen};
+use crate::websocket;
+
+/// A switch that a client asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    client: OnUpgrade,
+    protocol: HeaderValue,
+    form: Form,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    /// `Connection: Upgrade`, answered 101.
+    Http1,
+    /// Extended CONNECT, answered 200.
+    Http2,
+}
+
+/// The switch that `request` asks for. h2c is not one of them: switching to it would hide requests from inspection.
+pub(crate) fn wanted(request: &mut Request<Incoming>) -> Option<Wanted> {
+    if request.version() == Version::HTTP_2 {
+        let protocol = request.extensions().get::<Protocol>()?;
+        let protocol = HeaderValue::from_str(protocol.as_str()).ok()?;
+        return Some(Wanted { client: hyper::upgrade::on(request), protocol, form: Form::Http2 });
+    }
+    let asks = request.headers().get_all(CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|&byte| byte == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    });
+    let protocol = request.headers().get(UPGRADE).filter(|_| asks)?.clone();
+    if protocol.as_bytes().to_ascii_lowercase().windows(3).any(|three| three == b"h2c") {
+        return None;
+    }
+    Some(Wanted { client: hyper::upgrade::on(request), protocol, form: Form::Http1 })
+}
+
+impl Wanted {
+    /// Asks the upstream for the same switch, in HTTP/1.1.
+    pub(crate) fn announce(&self, head: &mut http::request::Parts, inspected: bool) {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers.insert(UPGRADE, self.protocol.clone());
+        if inspected {
+            // Compressed frames could not be read without their whole history.
+            head.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+        }
+        if self.form == Form::Http2 {
+            head.method = Method::GET;
+            head.version = Version::HTTP_11;
+            // RFC 8441 section 5 leaves the key out; a WebSocket server over HTTP/1.1 insists on one.
+            head.headers
+                .entry(SEC_WEBSOCKET_KEY)
+                .or_insert(HeaderValue::from_static("cG9ydGN1bGxpcy1wcm94eQ=="));
+            let version = HeaderName::from_static("sec-websocket-version");
+            head.headers.entry(version).or_insert(HeaderValue::from_static("13"));
+        }
+    }
+
+    /// Joins both sides once the upstream has switched, and gives the client's answer.
+    pub(crate) fn accept<I: Inspect>(
+        self,
+        upstream: &mut Response<Incoming>,
+        inspect: Arc<I>,
+        inspected: Option<Arc<Seen>>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Response<Answer> {
+        let mut response = Response::new(Answer::empty());
+        *response.headers_mut() = upstream.headers().clone();
+        match self.form {
+            Form::Http1 => *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS,
+            Form::Http2 => {
+                for name in [CONNECTION, UPGRADE, HeaderName::from_static("sec-websocket-accept")] {
+                    response.headers_mut().remove(name);
+                }
+            }
+        }
+        let is_websocket = self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+        let upstream = hyper::upgrade::on(upstream);
+        tokio::spawn(async move {
+            let _place = place;
+            let (client, upstream) = match tokio::try_join!(self.client, upstream) {
+                Ok(sides) => sides,
+                Err(error) => return debug!(%error, "protocol switch failed"),
+            };
+            let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+            let outcome = match inspected.filter(|_| is_websocket) {
+                Some(request) => websocket::relay(client, upstream, inspect, request).await,
+                None => tokio::io::copy_bidirectional(&mut client, &mut upstream).await.map(drop),
+            };
+            if let Err(error) = outcome {
+                debug!(%error, "switched connection ended");
+            }
+        });
+        response
+    }
+}
