@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -25,7 +25,7 @@ const QUEUE: usize = 8192;
 
 /// Writes lines through a bounded queue; where the disk is slower than the traffic, lines are dropped and counted.
 #[derive(Debug)]
-pub struct AccessLog {
+pub(crate) struct AccessLog {
     queue: SyncSender<Order>,
     format: AccessLogFormat,
     dropped: Arc<AtomicU64>,
@@ -44,7 +44,7 @@ impl AccessLog {
     ///
     /// # Errors
     /// Where the file cannot be opened.
-    pub fn open(path: &Path, format: AccessLogFormat) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, format: AccessLogFormat) -> io::Result<Self> {
         let file = append(path)?;
         let (queue, orders) = sync_channel(QUEUE);
         let path = path.to_owned();
@@ -55,7 +55,7 @@ impl AccessLog {
     }
 
     /// Queues the line of `outcome`. Never blocks.
-    pub fn write(&self, outcome: &Outcome) {
+    pub(crate) fn write(&self, outcome: &Outcome) {
         let line = line(outcome, self.format, SystemTime::now());
         match self.queue.try_send(Order::Line(line)) {
             Ok(()) => {}
@@ -66,14 +66,14 @@ impl AccessLog {
     }
 
     /// Opens the file again by its name: whoever rotates logs has moved it.
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         if self.queue.try_send(Order::Reopen).is_err() {
             warn!("access log not reopened: its queue is full");
         }
     }
 
     /// How many lines were dropped.
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 }
@@ -92,7 +92,7 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-fn write(file: File, path: &PathBuf, orders: &Receiver<Order>) {
+fn write(file: File, path: &Path, orders: &Receiver<Order>) {
     let mut out = BufWriter::new(file);
     let mut failing = false;
     while let Ok(mut order) = orders.recv() {

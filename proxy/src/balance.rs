@@ -11,7 +11,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Upstreams taken in turn, with passive health: one that refuses a connection is skipped for a growing pause, and is
 /// tried again after it, or at once where all others are skipped too.
 #[derive(Debug)]
-pub struct Balance {
+pub(crate) struct Balance {
     origin: Instant,
     next: AtomicUsize,
     upstreams: Vec<Health>,
@@ -26,13 +26,13 @@ struct Health {
 
 impl Balance {
     /// A balance over `count` upstreams, all healthy at `now`.
-    pub fn new(count: usize, now: Instant) -> Self {
+    pub(crate) fn new(count: usize, now: Instant) -> Self {
         let upstreams = (0..count).map(|_| Health::default()).collect();
         Self { origin: now, next: AtomicUsize::new(0), upstreams }
     }
 
     /// Yields the order in which a request tries upstreams at `now`: each once, healthy ones first.
-    pub fn order(&self, now: Instant) -> impl Iterator<Item = usize> + use<> {
+    pub(crate) fn order(&self, now: Instant) -> impl Iterator<Item = usize> + use<> {
         let count = self.upstreams.len();
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let at = self.millis(now);
@@ -45,7 +45,7 @@ impl Balance {
     }
 
     /// Notes that upstream `index` took a connection.
-    pub fn served(&self, index: usize) {
+    pub(crate) fn served(&self, index: usize) {
         if let Some(health) = self.upstreams.get(index) {
             health.refusals.store(0, Ordering::Relaxed);
             health.skipped_until.store(0, Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl Balance {
     }
 
     /// Notes that upstream `index` refused a connection at `now`.
-    pub fn refused(&self, index: usize, now: Instant) {
+    pub(crate) fn refused(&self, index: usize, now: Instant) {
         if let Some(health) = self.upstreams.get(index) {
             let refusals = health.refusals.fetch_add(1, Ordering::Relaxed).min(16);
             let pause = FIRST_PAUSE.saturating_mul(1 << refusals).min(LONGEST_PAUSE);

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// A body given to a client.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     kind: Kind,
     watch: Option<Watch>,
     // Held until the body is done: the upstream's connection is taken that long.
@@ -27,23 +27,23 @@ enum Kind {
 
 impl Answer {
     /// A text of the proxy's own.
-    pub fn text(text: &'static str) -> Self {
+    pub(crate) fn text(text: &'static str) -> Self {
         Self { kind: Kind::Own(Full::new(Bytes::from_static(text.as_bytes()))), watch: None, _place: None }
     }
 
     /// Nothing.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { kind: Kind::Own(Full::default()), watch: None, _place: None }
     }
 
     /// An upstream's body, passed on as it comes.
-    pub fn upstream(body: Incoming, watch: Watch, place: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn upstream(body: Incoming, watch: Watch, place: Option<OwnedSemaphorePermit>) -> Self {
         Self { kind: Kind::Upstream(body), watch: Some(watch), _place: place }
     }
 
     /// The same body, telling `watch` when it is done.
     #[must_use]
-    pub fn watched(self, watch: Watch) -> Self {
+    pub(crate) fn watched(self, watch: Watch) -> Self {
         // A body that is already watched has its record.
         let watch = Some(self.watch.unwrap_or(watch));
         Self { watch, ..self }
@@ -88,14 +88,14 @@ impl Body for Answer {
 }
 
 /// Called once when the body it watches is done, sent whole or given up.
-pub struct Watch {
+pub(crate) struct Watch {
     bytes: u64,
     done: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
 }
 
 impl Watch {
     /// Calls `done` with the number of bytes sent.
-    pub fn new(done: impl FnOnce(u64) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(done: impl FnOnce(u64) + Send + Sync + 'static) -> Self {
         Self { bytes: 0, done: Some(Box::new(done)) }
     }
 }

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Why a connection was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub(crate) enum ConnectError {
     /// It took longer than `conn-timeout` or, for TLS, `tls-handshake-timeout`.
     #[error("took too long")]
     Slow,
@@ -35,7 +35,7 @@ pub enum ConnectError {
 
 /// Makes connections.
 #[derive(Clone, Debug)]
-pub struct Connect {
+pub(crate) struct Connect {
     /// Longest time for a TCP connection.
     pub timeout: Duration,
     /// Longest time for a TLS handshake.
@@ -89,7 +89,7 @@ impl tower_service::Service<Uri> for Connect {
 
 /// A connection to an upstream.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// Cleartext.
     Plain(TokioIo<TcpStream>),
     /// TLS.

@@ -9,7 +9,7 @@ use crate::upstream::connect_error;
 
 /// Why a request has no answer from an upstream.
 #[derive(Debug, thiserror::Error)]
-pub enum Failed {
+pub(crate) enum Failed {
     /// All upstreams are gone.
     #[error("no upstream is left to try")]
     NoUpstream,
@@ -81,7 +81,7 @@ impl Fault {
 
 impl Failed {
     /// Sorts an error of the client that spoke to `upstream`.
-    pub fn upstream(upstream: String, source: ClientError) -> Self {
+    pub(crate) fn upstream(upstream: String, source: ClientError) -> Self {
         match connect_error(&source) {
             Some(ConnectError::Slow) => Self::SlowConnect { upstream },
             Some(_) => Self::Connect { upstream, source },
@@ -91,12 +91,12 @@ impl Failed {
     }
 
     /// Whether the upstream took no connection, so that nothing of the request reached it.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Connect { .. } | Self::SlowConnect { .. })
     }
 
     /// What the client is told.
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Target => StatusCode::BAD_REQUEST,
             Self::Client(HoldError::Broken(_)) => StatusCode::BAD_REQUEST,
@@ -110,7 +110,7 @@ impl Failed {
     }
 
     /// Who was at fault.
-    pub fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Target | Self::Client(_) => Fault::Downstream,
             Self::NoUpstream

@@ -27,7 +27,7 @@ pub enum Rewriting {
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub(crate) struct Source<'a> {
     /// The peer's address.
     pub peer: IpAddr,
     /// The Host that the client asked for.
@@ -38,7 +38,7 @@ pub struct Source<'a> {
 
 /// Takes off what belongs to one connection (RFC 9110 section 7.6.1). Whatever Connection names goes too, except what
 /// frames the message: a client must not be able to have it removed.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -71,7 +71,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Adds where the request came from.
-pub fn add_source(headers: &mut HeaderMap, source: &Source<'_>, rewriting: Rewriting) {
+pub(crate) fn add_source(headers: &mut HeaderMap, source: &Source<'_>, rewriting: Rewriting) {
     let keep = match rewriting {
         Rewriting::Minimal => return,
         Rewriting::Extend => true,

@@ -18,7 +18,7 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r
 
 /// What the guard told about a connection.
 #[derive(Clone, Debug, Default)]
-pub struct Refusal(Arc<Mutex<State>>);
+pub(crate) struct Refusal(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -30,12 +30,12 @@ struct State {
 impl Refusal {
     /// Why request number `index` of the connection was refused, where it was: the request that the service holds is
     /// then only a stand-in.
-    pub fn of(&self, index: u64) -> Option<Rejection> {
+    pub(crate) fn of(&self, index: u64) -> Option<Rejection> {
         self.state().refused.filter(|&(refused, _)| refused == index).map(|(_, rejection)| rejection)
     }
 
     /// Ends the guard's work: the connection was switched to another protocol.
-    pub fn tunnel(&self) {
+    pub(crate) fn tunnel(&self) {
         self.state().tunnel = true;
     }
 
@@ -46,7 +46,7 @@ impl Refusal {
 
 /// The connection.
 #[derive(Debug)]
-pub struct Guarded<S> {
+pub(crate) struct Guarded<S> {
     stream: S,
     guard: Guard,
     refusal: Refusal,
@@ -66,7 +66,7 @@ enum Protocol {
 
 impl<S> Guarded<S> {
     /// Guards `stream`, of which nothing was read.
-    pub fn new(stream: S, limits: Limits) -> Self {
+    pub(crate) fn new(stream: S, limits: Limits) -> Self {
         Self {
             stream,
             guard: Guard::new(limits),
@@ -78,7 +78,7 @@ impl<S> Guarded<S> {
     }
 
     /// Where the guard's refusals can be asked for.
-    pub fn refusal(&self) -> Refusal {
+    pub(crate) fn refusal(&self) -> Refusal {
         self.refusal.clone()
     }
 

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 /// The first bytes of a body, and what follows them.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     /// What was read before the verdict, at most the limit and the rest of the frame that reached it.
     pub bytes: Bytes,
     /// Trailers, where the body ended with some while it was held.
@@ -24,7 +24,7 @@ pub struct Held {
 
 /// Why a body could not be held.
 #[derive(Debug, thiserror::Error)]
-pub enum HoldError {
+pub(crate) enum HoldError {
     /// The client sent nothing for too long.
     #[error("the request's body came too slowly")]
     Slow,
@@ -38,7 +38,11 @@ impl Held {
     ///
     /// # Errors
     /// Where the client is too slow, breaks off or sends what is no body.
-    pub async fn read(mut body: Incoming, limit: usize, idle: Option<Duration>) -> Result<Self, HoldError> {
+    pub(crate) async fn read(
+        mut body: Incoming,
+        limit: usize,
+        idle: Option<Duration>,
+    ) -> Result<Self, HoldError> {
         let exact = body.size_hint().exact();
         let mut held = Self { bytes: Bytes::new(), trailers: None, rest: None, exact };
         if body.is_end_stream() {
@@ -81,25 +85,25 @@ impl Held {
     }
 
     /// Holds nothing of `body`: all of it streams.
-    pub fn untouched(body: Incoming) -> Self {
+    pub(crate) fn untouched(body: Incoming) -> Self {
         let exact = body.size_hint().exact();
         let rest = (!body.is_end_stream()).then_some(body);
         Self { bytes: Bytes::new(), trailers: None, rest, exact }
     }
 
     /// Makes it sendable, more than once as long as nothing was sent.
-    pub fn replay(self) -> Replay {
+    pub(crate) fn replay(self) -> Replay {
         Replay(Arc::new(Mutex::new(Some(self))))
     }
 }
 
 /// A held body that can be offered to one upstream after the other until one of them starts to read it.
 #[derive(Clone, Debug)]
-pub struct Replay(Arc<Mutex<Option<Held>>>);
+pub(crate) struct Replay(Arc<Mutex<Option<Held>>>);
 
 impl Replay {
     /// The body to send.
-    pub fn body(&self) -> Outgoing {
+    pub(crate) fn body(&self) -> Outgoing {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let exact = match held.as_ref() {
             Some(held) if held.rest.is_none() => Some(held.bytes.len() as u64),
@@ -113,14 +117,14 @@ impl Replay {
     }
 
     /// Whether nothing was sent yet, so that another upstream may be tried.
-    pub fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
 /// The body sent to an upstream: what was held, then what still comes.
 #[derive(Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     source: Replay,
     state: State,
     exact: Option<u64>,

@@ -29,7 +29,7 @@ const H2_LOCAL_RESETS: usize = 64;
 const H2_HEADERS: u32 = 64 * 1024;
 
 /// Serves `socket` until `stop` is done, then lets the exchanges under way end.
-pub async fn serve<I: Inspect>(
+pub(crate) async fn serve<I: Inspect>(
     socket: TcpListener,
     shared: Arc<Shared<I>>,
     tls: Option<TlsAcceptor>,

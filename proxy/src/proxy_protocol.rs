@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The longest header of either version that is read: version 1 has at most 107 bytes, version 2 a 16-byte start and
 /// whatever length it names, of which more than this is nobody's.
-pub const MOST_BYTES: usize = 16 + 2048;
+pub(crate) const MOST_BYTES: usize = 16 + 2048;
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
 /// A header that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Preamble {
+pub(crate) struct Preamble {
     /// The client's address; `None` where the header says that the peer speaks for itself (`LOCAL`, `UNKNOWN`).
     pub client: Option<SocketAddr>,
     /// Bytes of the header.
@@ -21,7 +21,7 @@ pub struct Preamble {
 
 /// How far a header has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// More bytes are needed.
     Incomplete {
         /// How many of them are certain to belong to the header; at least one.
@@ -34,13 +34,13 @@ pub enum Progress {
 /// What is not a PROXY protocol header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a PROXY protocol header")]
-pub struct NotAPreamble;
+pub(crate) struct NotAPreamble;
 
 /// Reads the header at the start of `bytes`.
 ///
 /// # Errors
 /// As soon as `bytes` can no longer become a header, or one longer than [`MOST_BYTES`].
-pub fn read(bytes: &[u8]) -> Result<Progress, NotAPreamble> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Progress, NotAPreamble> {
     let signature = SIGNATURE.get(..bytes.len()).unwrap_or(&SIGNATURE);
     if bytes.starts_with(signature) && !bytes.is_empty() {
         return version2(bytes);

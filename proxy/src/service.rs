@@ -23,7 +23,7 @@ use crate::upstream::{Answered, Upstreams};
 
 /// What every request of a listener shares.
 #[derive(Debug)]
-pub struct Shared<I> {
+pub(crate) struct Shared<I> {
     /// The listener.
     pub listener: Listener,
     /// Its name, shared with records.
@@ -38,7 +38,7 @@ pub struct Shared<I> {
 
 /// One client connection.
 #[derive(Debug)]
-pub struct Connection<I> {
+pub(crate) struct Connection<I> {
     shared: Arc<Shared<I>>,
     client: SocketAddr,
     tls: Option<TlsFacts>,
@@ -48,12 +48,17 @@ pub struct Connection<I> {
 
 impl<I: Inspect> Connection<I> {
     /// A connection of which no request was read.
-    pub fn new(shared: Arc<Shared<I>>, client: SocketAddr, tls: Option<TlsFacts>, refusal: Refusal) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared<I>>,
+        client: SocketAddr,
+        tls: Option<TlsFacts>,
+        refusal: Refusal,
+    ) -> Self {
         Self { shared, client, tls, refusal, requests: AtomicU64::new(0) }
     }
 
     /// Answers one request.
-    pub async fn serve(&self, request: Request<Incoming>) -> Response<Answer> {
+    pub(crate) async fn serve(&self, request: Request<Incoming>) -> Response<Answer> {
         let started = Instant::now();
         let index = self.requests.fetch_add(1, Ordering::Relaxed);
         // 1. A refused head: the request at hand is only its stand-in.

@@ -38,7 +38,7 @@ const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 ///
 /// # Errors
 /// Where a file is unreadable, or certificate and key do not fit.
-pub fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, TlsError> {
+pub(crate) fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(&tls.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| fault(&tls.key, &error))?;
     let versions = match tls.least {
@@ -57,7 +57,7 @@ pub fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, TlsErro
 ///
 /// # Errors
 /// Where the file of roots is unreadable.
-pub fn client(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsError> {
+pub(crate) fn client(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(TLS12)?;
     let mut config = if tls.verify {
         builder.with_root_certificates(roots(tls.roots.as_deref())?).with_no_client_auth()

@@ -18,7 +18,7 @@ use crate::settings::{Listener, Upstream, UpstreamProtocol};
 
 /// The upstreams of one listener.
 #[derive(Debug)]
-pub struct Upstreams {
+pub(crate) struct Upstreams {
     balance: Balance,
     targets: Vec<Target>,
     response_header: Option<std::time::Duration>,
@@ -33,7 +33,7 @@ struct Target {
 
 /// An upstream's answer.
 #[derive(Debug)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// The response, its body not read.
     pub response: Response<Incoming>,
     /// Which upstream gave it, for the log.
@@ -44,7 +44,7 @@ pub struct Answered {
 
 impl Upstreams {
     /// Prepares connections to the upstreams of `listener`; none is made yet.
-    pub fn new(listener: &Listener, connect: &Connect, now: Instant) -> Self {
+    pub(crate) fn new(listener: &Listener, connect: &Connect, now: Instant) -> Self {
         let targets = listener.upstreams.iter().map(|upstream| Target {
             upstream: upstream.clone(),
             client: client(listener, upstream, connect.clone()),
@@ -62,7 +62,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// Who was at fault, where no upstream answers.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         head: &http::request::Parts,
         body: &Replay,
@@ -115,12 +115,6 @@ impl Upstreams {
             Ok(response) => Ok(Answered { response, upstream: name, place }),
             Err(error) => Err(Failed::upstream(name, error)),
         }
-    }
-
-    /// Whether `name` of the Host header is to be the upstream's own.
-    pub fn authority_of(&self, answered: &Answered) -> Option<&str> {
-        let is = |target: &&Target| target.upstream.authority.as_str() == answered.upstream;
-        self.targets.iter().find(is).map(|target| target.upstream.authority.as_str())
     }
 }
 
