@@ -115,7 +115,7 @@ mod tests {
         for end in 0..bytes.len() {
             match read(&bytes[..end]) {
                 Ok(Progress::Incomplete { more }) => {
-                    assert!((1..=bytes.len() - end).contains(&more), "cut at {end}")
+                    assert!((1..=bytes.len() - end).contains(&more), "cut at {end}");
                 }
                 other => panic!("cut at {end}: {other:?}"),
             }
