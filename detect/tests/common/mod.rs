@@ -1,5 +1,7 @@
 //! Vector files: blocks of text with escapes for bytes that text cannot hold.
 
+#![allow(dead_code, reason = "each test file takes what it needs")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
