@@ -17,6 +17,13 @@ pub(crate) struct Response {
     took: Duration,
 }
 
+/// The verdict that was acted on, and the ids that the agent gave the request.
+#[derive(Clone, Copy)]
+pub(crate) struct Acted<'a> {
+    pub(crate) code: i32,
+    pub(crate) ids: &'a [Vec<u8>],
+}
+
 impl Response {
     /// Looks at the response of a request that came at `came`.
     pub(crate) fn observe(host: &impl Host, came: Duration) -> Self {
@@ -27,15 +34,15 @@ impl Response {
         }
     }
 
-    /// The reports that are due. `code` is the verdict acted on; ids are those the agent gave.
+    /// The reports that are due.
     pub(crate) fn reports(
         &self,
         host: &impl Host,
         facts: &Facts,
-        code: i32,
-        ids: &[Vec<u8>],
+        acted: Acted<'_>,
         limits: &config::Report,
     ) -> Vec<Report> {
+        let Acted { code, ids } = acted;
         if ids.is_empty() && !self.is_anomalous(limits) {
             return Vec::new();
         }

@@ -80,3 +80,51 @@ impl Plugin {
 /// Reports are not urgent, but a queue that fills within a tick loses some.
 const TICK: Duration = Duration::from_millis(100);
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use portcullis_protocol::http;
+
+    use super::*;
+    use crate::host::mock::{Deed, Mock};
+
+    fn report() -> Report {
+        Report { path: http::UPDATE_REQUEST, message: vec![1] }
+    }
+
+    #[test]
+    fn shows_how_much_of_the_configuration_is_wrong() {
+        let mock = Mock::default();
+        *mock.configuration.borrow_mut() = br#"{"a": 1, "timeout_ms": true}"#.to_vec();
+        Plugin::configure(&mock, &Plugin::default());
+        assert_eq!(mock.metric("config.errors"), 2);
+        assert_eq!(mock.log().len(), 2);
+    }
+
+    #[test]
+    fn sends_reports_left_by_the_configuration_before() {
+        let mock = Mock::default();
+        let before = Plugin::configure(&mock, &Plugin::default());
+        let after = Plugin::configure(&mock, &before);
+        before.report(&mock, report());
+        after.on_tick(&mock);
+        assert_eq!(mock.deeds(), [Deed::Call(http::UPDATE_REQUEST.to_owned(), vec![1])]);
+    }
+
+    #[test]
+    fn counts_reports_that_are_not_acknowledged() {
+        let mock = Mock::default();
+        let plugin = Plugin::configure(&mock, &Plugin::default());
+        for _ in 0..3 {
+            plugin.report(&mock, report());
+        }
+        plugin.on_tick(&mock);
+        plugin.on_reply(&mock, Token(1), ReplyShape { headers: 0, body: 0 });
+        assert_eq!(mock.metric("reports.failed.total"), 1);
+        mock.replies(&portcullis_protocol::RpcMsgOut::default());
+        plugin.on_reply(&mock, Token(2), ReplyShape { headers: 4, body: 1 });
+        plugin.on_reply(&mock, Token(2), ReplyShape { headers: 0, body: 0 });
+        assert_eq!(mock.metric("reports.failed.total"), 1);
+        assert_eq!(mock.metric("reports.sent.total"), 3);
+    }
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::config::{BodyMode, ReportMode};
 use crate::failure::Failure;
-use crate::follow_up::Response;
+use crate::follow_up::{Acted, Response};
 use crate::host::{Host, Token};
 use crate::message::{Body, Extent, Facts};
 use crate::metrics::Counter;
@@ -107,10 +107,7 @@ impl Stream {
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end: End) -> Flow {
         self.count(host, Counter::Requests);
-        let headers = match host.request_headers() {
-            Ok(headers) => headers,
-            Err(_) => return self.fail(host, Failure::Host),
-        };
+        let Ok(headers) = host.request_headers() else { return self.fail(host, Failure::Host) };
         self.strip_forged(host, &headers);
         self.facts = Facts::collect(host, &self.plugin.config, headers);
         // A body that is not shown is one of which the agent must not think that there is none.
@@ -184,7 +181,8 @@ impl Stream {
             return;
         }
         let response = Response::observe(host, self.facts.came);
-        for report in response.reports(host, &self.facts, self.code, &self.ids, &limits) {
+        for report in response.reports(host, &self.facts, Acted { code: self.code, ids: &self.ids }, &limits)
+        {
             self.plugin.report(host, report);
         }
     }
