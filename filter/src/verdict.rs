@@ -46,7 +46,11 @@ impl Verdict {
         if shape.body > MAX_REPLY_BYTES {
             return Err(Failure::Decode);
         }
-        let body = host.reply_body(MAX_REPLY_BYTES).map_err(|_| Failure::Reset)?;
+        // Hosts say "not found" of a buffer that is empty.
+        let body = match shape.body {
+            0 => Vec::new(),
+            _ => host.reply_body(MAX_REPLY_BYTES).map_err(|_| Failure::Reset)?,
+        };
         Verdict::from_message(&RpcMsgOut::decode(&body).map_err(|_| Failure::Decode)?)
     }
 
