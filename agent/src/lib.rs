@@ -12,6 +12,7 @@ pub mod ids;
 pub mod inspector;
 pub mod listen;
 pub mod logging;
+pub mod proxy;
 pub mod request;
 pub mod serve;
 pub mod service;
