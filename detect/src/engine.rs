@@ -5,6 +5,7 @@ use crate::decode;
 use crate::detectors::{self, DETECTORS, Detector};
 use crate::features::{Features, Words};
 use crate::input;
+use crate::patches::{self, Patch, UnknownPatch};
 use crate::request::{Request, Response};
 use crate::signal::{Location, Signal, Signals, Tag};
 use crate::value::{Field, Finding, Value};
@@ -21,6 +22,7 @@ pub struct Engine {
     /// The detectors that read markup as a whole, a bit each.
     markup: u64,
     depth: Depth,
+    patches: Vec<Patch>,
 }
 
 /// Which detectors read a value.
@@ -46,7 +48,27 @@ impl Engine {
             .enumerate()
             .filter(|(_, detector)| MARKUP_DETECTORS.contains(&detector.name))
             .fold(0, |bits, (index, _)| bits | 1 << index);
-        Self { budgets, words: Words::new(DETECTORS), detectors: DETECTORS, markup, depth: Depth::Possible }
+        Self {
+            budgets,
+            words: Words::new(DETECTORS),
+            detectors: DETECTORS,
+            markup,
+            depth: Depth::Possible,
+            patches: Vec::new(),
+        }
+    }
+
+    /// Switches on the virtual patches with these ids; all are off until then.
+    ///
+    /// # Errors
+    ///
+    /// Names the first id that is no patch's.
+    pub fn with_patches<'i>(mut self, ids: impl IntoIterator<Item = &'i str>) -> Result<Self, UnknownPatch> {
+        for id in ids {
+            let patch = Patch::find(id).ok_or_else(|| UnknownPatch { id: id.to_owned() })?;
+            self.patches.push(patch);
+        }
+        Ok(self)
     }
 
     /// Makes an engine that asks every detector about every value: slow, and equal in its findings.
@@ -68,6 +90,7 @@ impl Engine {
     pub fn inspect(&self, request: &Request<'_>) -> Signals {
         let mut inspection = Inspection::new(self);
         detectors::inspect_request(request, &mut inspection);
+        patches::inspect(&self.patches, request, &mut inspection);
         input::walk(request, &mut inspection);
         inspection.finish()
     }

@@ -22,6 +22,7 @@ mod engine;
 mod features;
 mod input;
 mod lists;
+mod patches;
 mod request;
 mod scan;
 mod signal;
@@ -32,5 +33,6 @@ pub use crate::budget::Budgets;
 pub use crate::engine::Engine;
 #[doc(hidden)]
 pub use crate::engine::Form;
+pub use crate::patches::{Patch, UnknownPatch};
 pub use crate::request::{Body, Header, Request, Response};
 pub use crate::signal::{Kind, Location, Signal, Signals, Tag};

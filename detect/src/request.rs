@@ -72,6 +72,8 @@ impl<'a> Request<'a> {
 pub struct Response<'a> {
     /// Status code.
     pub code: u16,
+    /// Target of the request that it answers; empty where the caller does not know.
+    pub target: &'a [u8],
     /// Headers sent to the client.
     pub headers: &'a [Header<'a>],
 }

@@ -22,54 +22,9 @@ pub(crate) fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
     table.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// How many words `table` holds.
-pub(crate) const fn count(table: &str) -> usize {
-    let mut words = 0;
-    let mut rest = table.as_bytes();
-    while let Some((word, tail)) = next_line(rest) {
-        words += is_word(word) as usize;
-        rest = tail;
-    }
-    words
-}
-
-/// The words of `table` as an array, for tables that the automaton of all detectors reads too.
-pub(crate) const fn words<const N: usize>(table: &'static str) -> [&'static str; N] {
-    let mut words = [""; N];
-    let mut at = 0;
-    let mut rest = table.as_bytes();
-    while let Some((word, tail)) = next_line(rest) {
-        if is_word(word)
-            && at < N
-            && let Ok(word) = std::str::from_utf8(word)
-        {
-            words[at] = word;
-            at += 1;
-        }
-        rest = tail;
-    }
-    words
-}
-
-const fn next_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    if text.is_empty() {
-        return None;
-    }
-    let mut end = 0;
-    while end < text.len() && text[end] != b'\n' {
-        end += 1;
-    }
-    let (line, tail) = text.split_at(end);
-    Some((line, if let [_, tail @ ..] = tail { tail } else { tail }))
-}
-
-const fn is_word(line: &[u8]) -> bool {
-    !line.is_empty() && line[0] != b'#'
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{contains, count, lines, words};
+    use super::{contains, lines};
 
     const TABLE: &str = "# a comment\nalpha\nbeta.php\n";
 
@@ -88,11 +43,5 @@ mod tests {
     #[test]
     fn lines_leave_out_comments() {
         assert_eq!(lines(TABLE).collect::<Vec<_>>(), ["alpha", "beta.php"]);
-    }
-
-    #[test]
-    fn words_are_the_lines() {
-        const WORDS: [&str; count(TABLE)] = words(TABLE);
-        assert_eq!(lines(TABLE).collect::<Vec<_>>(), WORDS);
     }
 }

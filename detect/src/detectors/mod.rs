@@ -1,5 +1,7 @@
 //! The detectors: one language or idea a module.
 
+mod anomaly;
+mod backdoor;
 mod cmdexe;
 mod crlf;
 mod deser;
@@ -8,21 +10,22 @@ mod ldap;
 mod lines;
 mod mail;
 mod nosql;
+mod oob;
 mod prototype;
 mod smuggling;
 mod sqli;
 mod ssi;
 mod ssrf;
 mod ssti;
+mod tools;
 mod traversal;
 mod xpath;
 mod xss;
 mod xxe;
 
+pub(crate) use self::anomaly::{inspect_request, inspect_response};
 use crate::budget::Steps;
-use crate::engine::Inspection;
 use crate::features::Features;
-use crate::request::{Request, Response};
 use crate::value::{Finding, Value};
 
 /// A detector that reads one decoded value at a time.
@@ -62,10 +65,11 @@ pub(crate) const DETECTORS: &[Detector] = &[
     ssti::DETECTOR,
     ssi::DETECTOR,
     prototype::DETECTOR,
+    backdoor::DETECTOR,
+    oob::DETECTOR,
+    tools::AGENTS,
+    tools::SCANNERS,
+    tools::BOTS,
+    tools::BAD_BOTS,
+    tools::PROBES,
 ];
-
-/// Looks at the request as a whole: header hygiene, tools, protocol.
-pub(crate) fn inspect_request(_request: &Request<'_>, _inspection: &mut Inspection<'_>) {}
-
-/// Looks at a response.
-pub(crate) fn inspect_response(_response: &Response<'_>, _inspection: &mut Inspection<'_>) {}

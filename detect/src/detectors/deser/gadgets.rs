@@ -4,6 +4,7 @@ use memchr::memmem;
 
 use crate::budget::Steps;
 use crate::detectors::Detector;
+use crate::lists;
 use crate::signal::Tag;
 use crate::table;
 use crate::value::{Finding, Value};
@@ -11,7 +12,7 @@ use crate::value::{Finding, Value};
 /// The row for names as they are.
 pub(crate) const PLAIN: Detector = Detector {
     name: "deser-gadgets",
-    words: &table::words::<{ table::count(GADGETS) }>(GADGETS),
+    words: &lists::lines::<{ lists::count(GADGETS) }>(GADGETS),
     possible: |_, word| word,
     inspect: plain,
 };
@@ -19,7 +20,7 @@ pub(crate) const PLAIN: Detector = Detector {
 /// The row for names inside base64.
 pub(crate) const ENCODED: Detector = Detector {
     name: "deser-fragments",
-    words: &table::words::<{ table::count(FRAGMENTS) }>(FRAGMENTS),
+    words: &lists::lines::<{ lists::count(FRAGMENTS) }>(FRAGMENTS),
     possible: |_, word| word,
     inspect: encoded,
 };

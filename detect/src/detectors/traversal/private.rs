@@ -60,11 +60,12 @@ const COPIES: [&[u8]; 10] =
 #[cfg(test)]
 mod tests {
     use crate::engine::Engine;
-    use crate::request::Request;
+    use crate::request::{Header, Request};
     use crate::signal::{Kind, Tag};
 
     fn raised(target: &str) -> Vec<Tag> {
-        let request = Request { target: target.as_bytes(), ..Request::default() };
+        let headers = [Header { name: b"user-agent", value: b"Mozilla/5.0" }];
+        let request = Request { target: target.as_bytes(), headers: &headers, ..Request::default() };
         Engine::default().inspect(&request).iter().map(|signal| signal.tag).collect()
     }
 

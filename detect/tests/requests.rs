@@ -1,0 +1,149 @@
+//! The vectors of whole requests and responses: `vectors/request/*.jsonl`.
+//!
+//! A line is one case: the pieces of a request (all optional), or of a response; the signals that it `raises`, each
+//! `TAG` or `TAG/DETECTOR`; those that it keeps `silent`; the `patches` to switch on. `benign` asks for no attack
+//! signal at all. Bodies are text.
+
+use std::fs;
+use std::path::Path;
+
+use portcullis_detect::{Body, Budgets, Engine, Header, Patch, Request, Response, Signals};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    scheme: String,
+    #[serde(default)]
+    target: Option<String>,
+    #[serde(default)]
+    protocol: Option<String>,
+    #[serde(default)]
+    tls_protocol: String,
+    #[serde(default)]
+    tls_cipher: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    body: String,
+    /// The status of a response; then the case is one.
+    #[serde(default)]
+    code: Option<u16>,
+    #[serde(default)]
+    patches: Vec<String>,
+    #[serde(default)]
+    raises: Vec<String>,
+    #[serde(default)]
+    silent: Vec<String>,
+    #[serde(default)]
+    benign: bool,
+}
+
+#[test]
+fn requests_raise_what_their_vectors_say() -> anyhow::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/request");
+    let engine = Engine::default();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        for line in fs::read_to_string(&path)?.lines().filter(|line| !line.trim().is_empty()) {
+            let case: Case =
+                serde_json::from_str(line).map_err(|e| anyhow::anyhow!("{}: {e}: {line}", path.display()))?;
+            seen += 1;
+            let checks = case.raises.len() + case.silent.len() + usize::from(case.benign);
+            if checks == 0 {
+                wrong.push(format!("{}: checks nothing", case.name));
+            }
+            wrong.extend(
+                case.complaints(&engine)?.into_iter().map(|complaint| format!("{}: {complaint}", case.name)),
+            );
+        }
+    }
+    assert!(seen > 0, "no vectors were found");
+    assert!(wrong.is_empty(), "{} of {seen} vectors are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn every_virtual_patch_has_a_vector_that_raises_it() -> anyhow::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/request/patches.jsonl");
+    let text = fs::read_to_string(path)?;
+    let missing: Vec<&str> = Patch::all()
+        .iter()
+        .map(|patch| patch.id)
+        .filter(|id| !text.contains(&format!("\"raises\":[\"VIRTUAL-PATCH/{id}\"")))
+        .collect();
+    assert!(missing.is_empty(), "no vector raises {missing:?}");
+    Ok(())
+}
+
+#[test]
+fn patches_are_off_until_switched_on() {
+    let headers = [Header { name: b"x-middleware-subrequest", value: b"middleware" }];
+    let signals = Engine::default().inspect(&Request { headers: &headers, ..Request::default() });
+    assert!(!signals.iter().any(|signal| signal.tag.as_str() == "VIRTUAL-PATCH"));
+}
+
+#[test]
+fn an_unknown_patch_is_named() {
+    let refused = Engine::default().with_patches(["CVE-2025-29927", "CVE-0000-1"]).err();
+    assert_eq!(refused.map(|error| error.id), Some("CVE-0000-1".to_owned()));
+}
+
+impl Case {
+    fn complaints(&self, engine: &Engine) -> anyhow::Result<Vec<String>> {
+        let signals = self.signals(engine)?;
+        let raised: Vec<String> = signals.iter().map(|s| format!("{}/{}", s.tag, s.detector)).collect();
+        let has =
+            |wanted: &String| raised.iter().any(|one| one == wanted || one.split('/').next() == Some(wanted));
+        let mut complaints: Vec<String> = Vec::new();
+        complaints.extend(
+            self.raises
+                .iter()
+                .filter(|one| !has(one))
+                .map(|one| format!("does not raise {one} but {raised:?}")),
+        );
+        complaints
+            .extend(self.silent.iter().filter(|one| has(one)).map(|one| format!("raises {one}: {raised:?}")));
+        if self.benign && signals.has_attack() {
+            complaints.push(format!("is benign and raises {raised:?}"));
+        }
+        Ok(complaints)
+    }
+
+    fn signals(&self, engine: &Engine) -> anyhow::Result<Signals> {
+        let patched = match self.patches.as_slice() {
+            [] => None,
+            ids => Some(Engine::new(Budgets::default()).with_patches(ids.iter().map(String::as_str))?),
+        };
+        let engine = patched.as_ref().unwrap_or(engine);
+        let headers: Vec<Header<'_>> = self
+            .headers
+            .iter()
+            .map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() })
+            .collect();
+        let target = self.target.as_deref().unwrap_or("/");
+        if let Some(code) = self.code {
+            return Ok(engine.inspect_response(&Response {
+                code,
+                target: target.as_bytes(),
+                headers: &headers,
+            }));
+        }
+        Ok(engine.inspect(&Request {
+            method: self.method.as_deref().unwrap_or("GET").as_bytes(),
+            scheme: self.scheme.as_bytes(),
+            target: target.as_bytes(),
+            protocol: self.protocol.as_deref().unwrap_or("HTTP/1.1").as_bytes(),
+            tls_protocol: self.tls_protocol.as_bytes(),
+            tls_cipher: self.tls_cipher.as_bytes(),
+            headers: &headers,
+            body: Body { bytes: self.body.as_bytes(), truncated: false },
+            ..Request::default()
+        }))
+    }
+}
