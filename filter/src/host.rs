@@ -22,8 +22,8 @@ pub trait Host {
     fn request_headers(&self) -> Result<Headers, HostError>;
     /// The response's headers; the filter asks when the stream has ended.
     fn response_headers(&self) -> Result<Headers, HostError>;
-    /// At most `max` bytes from the start of the request body buffered so far.
-    fn request_body(&self, max: usize) -> Result<Vec<u8>, HostError>;
+    /// At most `max` bytes of what the host shows of the request body, from `start` on.
+    fn request_body(&self, start: usize, max: usize) -> Result<Vec<u8>, HostError>;
     /// An attribute of the stream, absent where the proxy has none of that name.
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError>;
 

@@ -18,7 +18,7 @@ use crate::metrics::Counter;
 use crate::plugin::Plugin;
 use crate::verdict::{ReplyShape, Verdict};
 
-use body::Kept;
+use body::Collected;
 
 /// The state machine of one request.
 #[derive(Debug)]
@@ -28,10 +28,7 @@ pub struct Stream {
     facts: Facts,
     /// Whether the host still holds the headers back, so that they can be changed.
     headers: HeadersAt,
-    /// Bytes of the body that the host collects.
-    collected: usize,
-    /// What has come of the body while the headers were being decided on.
-    kept: Kept,
+    body: Collected,
     code: i32,
     ids: Vec<Vec<u8>>,
 }
@@ -41,16 +38,17 @@ pub struct Stream {
 pub enum Flow {
     /// Go on.
     Continue,
-    /// Stop, and show the next part together with what is there.
+    /// Stop, and show the next part together with what is there. A host answers 413 where that is too much.
     Collect,
-    /// Stop, and slow the client down where there is more than fits.
+    /// Stop, and slow the client down where there is more than fits; the next part is shown alone.
     Hold,
 }
 
 /// Whether more of the request comes after this part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
     /// More may come.
+    #[default]
     Open,
     /// This was the last part.
     Reached,
@@ -97,8 +95,7 @@ impl Stream {
             state: State::Start,
             facts: Facts::default(),
             headers: HeadersAt::Host,
-            collected: 0,
-            kept: Kept::Nothing,
+            body: Collected::default(),
             code: NO_VERDICT,
             ids: Vec::new(),
         }
@@ -119,7 +116,7 @@ impl Stream {
             (End::Open, BodyMode::After) => self.ask(host, About::Headers, unseen),
             (End::Open, BodyMode::Hold) => {
                 self.state = State::BodyCollect;
-                Flow::Collect
+                Flow::Hold
             }
         }
     }
@@ -130,8 +127,9 @@ impl Stream {
             State::Passed | State::Bypassed => Flow::Continue,
             State::Blocked | State::Closed | State::Deciding { about: About::Whole, .. } => Flow::Hold,
             State::Start => self.fail(host, Failure::Host),
-            State::BodyCollect => self.collect(host, size, end),
-            State::Deciding { about: About::Headers, .. } => self.keep(host, size, end),
+            State::BodyCollect | State::Deciding { about: About::Headers, .. } => {
+                self.collect(host, size, end)
+            }
         }
     }
 
@@ -141,8 +139,7 @@ impl Stream {
             State::Passed | State::Bypassed => Flow::Continue,
             State::Blocked | State::Closed | State::Deciding { about: About::Whole, .. } => Flow::Hold,
             State::Start => self.fail(host, Failure::Host),
-            State::BodyCollect => self.collect(host, self.collected, End::Reached),
-            State::Deciding { about: About::Headers, .. } => self.keep(host, self.collected, End::Reached),
+            State::BodyCollect | State::Deciding { about: About::Headers, .. } => self.collect_end(host),
         }
     }
 

@@ -114,9 +114,10 @@ impl Host for Mock {
         Ok(self.response.borrow().clone())
     }
 
-    fn request_body(&self, max: usize) -> Result<Vec<u8>, HostError> {
+    fn request_body(&self, start: usize, max: usize) -> Result<Vec<u8>, HostError> {
         let body = self.body.borrow();
         let body = body.as_ref().ok_or(HostError::NotFound)?;
+        let body = &body[start.min(body.len())..];
         Ok(body[..max.min(body.len())].to_vec())
     }
 

@@ -1,104 +1,139 @@
 //! Collecting the first part of a body.
 
-use super::{About, End, Flow, State, Stream};
+use super::{About, End, Flow, HeadersAt, State, Stream};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::message::{Body, Extent};
 use crate::metrics::Counter;
 
-/// What has come of a body while the headers were being decided on.
-#[derive(Debug)]
-pub(super) enum Kept {
-    /// The host shows bodies only after the headers went on, or none has come.
-    Nothing,
-    /// The host collects it.
-    AtHost,
-    /// All that the agent will be shown of it.
-    Here(Part),
+/// What has come of a body.
+///
+/// The bytes are copied as they come: so the host can be told to slow the client down instead of to collect, since a
+/// host that collects answers 413 as soon as one burst of a long body exceeds its buffer.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    /// The first part, as much as the agent is shown.
+    bytes: Vec<u8>,
+    /// Bytes that have come.
+    seen: usize,
+    view: View,
+    end: End,
+    arrival: Arrival,
 }
 
-/// The part of a body that the agent is shown.
-#[derive(Debug)]
-pub(super) struct Part {
-    bytes: Vec<u8>,
-    total: Option<usize>,
-    extent: Extent,
+/// What the host shows at the next callback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum View {
+    /// What is new: it was told to hold.
+    #[default]
+    New,
+    /// All there is: it was told to collect.
+    All,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Arrival {
+    #[default]
+    Awaited,
+    Begun,
 }
 
 impl Stream {
-    /// Takes the next part; asks the agent when there is enough.
+    /// Takes the next part; asks the agent when there is enough, unless it is still busy with the headers.
     pub(super) fn collect(&mut self, host: &impl Host, size: usize, end: End) -> Flow {
-        self.collected = size;
-        if !self.is_enough(size, end) {
-            return Flow::Collect;
-        }
-        match self.take(host, size, end) {
-            Ok(part) => self.ask_about(host, &part),
-            Err(failure) => self.fail(host, failure),
-        }
-    }
-
-    /// Takes the next part while the agent decides on the headers, as far as the host shows it this early.
-    pub(super) fn keep(&mut self, host: &impl Host, size: usize, end: End) -> Flow {
-        if matches!(self.kept, Kept::Here(_)) {
-            return Flow::Hold;
-        }
-        self.collected = size;
-        if !self.is_enough(size, end) {
-            self.kept = Kept::AtHost;
-            return Flow::Collect;
-        }
-        match self.take(host, size, end) {
-            Ok(part) => {
-                self.kept = Kept::Here(part);
-                Flow::Hold
-            }
-            Err(failure) => {
+        if let Err(failure) = self.body.take(host, self.plugin.config.max_body, size, end) {
+            if self.pending().is_some() {
                 self.plugin.metrics.leave(host);
-                self.fail(host, failure)
             }
+            return self.fail(host, failure);
+        }
+        match (self.state, self.has_enough()) {
+            (State::BodyCollect, true) => self.ask_about_body(host),
+            (_, true) => self.body.hold(),
+            (_, false) => self.body.stop(),
         }
     }
 
-    pub(super) fn ask_about(&mut self, host: &impl Host, part: &Part) -> Flow {
-        let Part { bytes, total, extent } = part;
-        self.ask(host, About::Whole, Body { bytes, total: *total, extent: *extent })
+    /// Takes the end of a body that no part of it told of.
+    pub(super) fn collect_end(&mut self, host: &impl Host) -> Flow {
+        let shown = match self.body.view {
+            View::New => 0,
+            View::All => self.body.seen,
+        };
+        self.collect(host, shown, End::Reached)
     }
 
     /// Goes on from a verdict on the headers to the body.
     pub(super) fn turn_to_body(&mut self, host: &impl Host) -> Flow {
         self.state = State::BodyCollect;
-        match std::mem::replace(&mut self.kept, Kept::Nothing) {
-            Kept::Here(part) => self.ask_about(host, &part),
-            Kept::AtHost => Flow::Collect,
-            Kept::Nothing => {
-                self.headers = super::HeadersAt::Application;
+        match (self.body.arrival, self.has_enough()) {
+            (Arrival::Begun, true) => self.ask_about_body(host),
+            (Arrival::Begun, false) => Flow::Hold,
+            // Either nothing has come yet, or the host shows nothing before the headers have gone.
+            (Arrival::Awaited, _) => {
+                self.headers = HeadersAt::Application;
                 Flow::Continue
             }
         }
     }
 
-    /// A body is also whole when as much has come as the client announced; the host says so only later.
-    fn is_enough(&self, size: usize, end: End) -> bool {
-        end == End::Reached
-            || size >= self.plugin.config.max_body
-            || self.facts.content_length().is_some_and(|announced| size >= announced)
-    }
-
-    fn take(&self, host: &impl Host, size: usize, end: End) -> Result<Part, Failure> {
-        let wanted = size.min(self.plugin.config.max_body);
-        let bytes = if wanted == 0 { Vec::new() } else { host.request_body(wanted).unwrap_or_default() };
-        // An attacker's body that the host does not show must not pass for an empty one.
-        if bytes.len() != wanted {
-            return Err(Failure::Host);
-        }
+    fn ask_about_body(&mut self, host: &impl Host) -> Flow {
         let announced = self.facts.content_length();
-        let ended = end == End::Reached || announced == Some(size);
-        let extent = if ended && wanted == size { Extent::Whole } else { Extent::Truncated };
+        let body = std::mem::take(&mut self.body);
+        let ended = body.end == End::Reached || announced == Some(body.seen);
+        let extent = if ended && body.bytes.len() == body.seen { Extent::Whole } else { Extent::Truncated };
         if extent == Extent::Truncated {
             self.count(host, Counter::Truncated);
         }
-        let total = if ended { Some(size) } else { announced };
-        Ok(Part { bytes, total, extent })
+        let total = if ended { Some(body.seen) } else { announced };
+        self.ask(host, About::Whole, Body { bytes: &body.bytes, total, extent })
+    }
+
+    /// A body is also whole when as much has come as the client announced; the host says so only later.
+    fn has_enough(&self) -> bool {
+        self.body.end == End::Reached
+            || self.body.seen >= self.plugin.config.max_body
+            || self.facts.content_length().is_some_and(|announced| self.body.seen >= announced)
     }
 }
+
+impl Collected {
+    fn take(&mut self, host: &impl Host, max: usize, size: usize, end: End) -> Result<(), Failure> {
+        self.arrival = Arrival::Begun;
+        self.end = end;
+        let start = match self.view {
+            View::New => 0,
+            View::All => self.seen,
+        };
+        let new = size.checked_sub(start).ok_or(Failure::Host)?;
+        let wanted = new.min(max.saturating_sub(self.bytes.len()));
+        if wanted > 0 {
+            let mut part = host.request_body(start, wanted).unwrap_or_default();
+            // A body that the host does not show must not pass for an empty one.
+            if part.len() != wanted {
+                return Err(Failure::Host);
+            }
+            self.bytes.append(&mut part);
+        }
+        self.seen = self.seen.saturating_add(new);
+        Ok(())
+    }
+
+    /// Stops a body of which more is wanted. A host that has been told to hold, and whose buffer is smaller than what is
+    /// wanted, would never show the rest; one that is told to collect answers 413.
+    fn stop(&mut self) -> Flow {
+        if self.seen < SMALLEST_BUFFER {
+            return self.hold();
+        }
+        self.view = View::All;
+        Flow::Collect
+    }
+
+    fn hold(&mut self) -> Flow {
+        self.view = View::New;
+        Flow::Hold
+    }
+}
+
+/// The smallest buffer limit that gateways ship with.
+const SMALLEST_BUFFER: usize = 32 * 1024;

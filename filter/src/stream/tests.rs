@@ -120,15 +120,20 @@ fn takes_forged_headers_away_but_shows_them_to_the_agent() {
     assert_eq!(bypassed.facts.message(Body::default()).headers_in.len(), 3);
 }
 
+fn shows(mock: &Mock, bytes: &[u8]) {
+    *mock.body.borrow_mut() = Some(bytes.to_vec());
+}
+
 #[test]
 fn collects_a_body_until_there_is_enough() {
     let mock = Mock::post(&[]);
     let mut stream = stream(&mock, r#"{"body": {"max_bytes": 8}}"#);
-    assert_eq!(stream.on_request_headers(&mock, End::Open), Flow::Collect);
-    assert_eq!(stream.on_request_body(&mock, 3, End::Open), Flow::Collect);
+    assert_eq!(stream.on_request_headers(&mock, End::Open), Flow::Hold);
+    shows(&mock, b"012");
+    assert_eq!(stream.on_request_body(&mock, 3, End::Open), Flow::Hold);
     assert_eq!(mock.deeds(), []);
-    *mock.body.borrow_mut() = Some(b"0123456789".to_vec());
-    assert_eq!(stream.on_request_body(&mock, 10, End::Open), Flow::Hold);
+    shows(&mock, b"3456789");
+    assert_eq!(stream.on_request_body(&mock, 7, End::Open), Flow::Hold);
     let sent = call(&mock);
     let message = RpcMsgIn::decode(&sent).unwrap();
     assert_eq!((&*message.post_body, message.body_truncated), (&b"01234567"[..], true));
@@ -141,11 +146,32 @@ fn collects_a_body_until_there_is_enough() {
 }
 
 #[test]
+fn has_the_host_collect_more_than_any_host_would_hold() {
+    let mock = Mock::post(&[]);
+    let mut stream = stream(&mock, r#"{"body": {"max_bytes": 65536}}"#);
+    stream.on_request_headers(&mock, End::Open);
+    let body: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+    shows(&mock, &body[..30_000]);
+    assert_eq!(stream.on_request_body(&mock, 30_000, End::Open), Flow::Hold);
+    shows(&mock, &body[30_000..40_000]);
+    assert_eq!(stream.on_request_body(&mock, 10_000, End::Open), Flow::Collect);
+    // Told to collect, the host shows all again.
+    shows(&mock, &body[..50_000]);
+    assert_eq!(stream.on_request_body(&mock, 50_000, End::Open), Flow::Collect);
+    shows(&mock, &body);
+    assert_eq!(stream.on_request_body(&mock, 70_000, End::Reached), Flow::Hold);
+    let sent = call(&mock);
+    let message = RpcMsgIn::decode(&sent).unwrap();
+    assert_eq!((&*message.post_body, message.body_total), (&body[..65_536], Some(70_000)));
+    assert!(message.body_truncated);
+}
+
+#[test]
 fn asks_when_as_much_has_come_as_was_announced() {
     let mock = Mock::post(&[("content-length", "5")]);
     let mut stream = stream(&mock, "{}");
     stream.on_request_headers(&mock, End::Open);
-    *mock.body.borrow_mut() = Some(b"a=bcd".to_vec());
+    shows(&mock, b"a=bcd");
     assert_eq!(stream.on_request_body(&mock, 5, End::Open), Flow::Hold);
     let sent = call(&mock);
     let message = RpcMsgIn::decode(&sent).unwrap();
@@ -160,8 +186,8 @@ fn asks_at_trailers_which_end_a_body() {
     let mock = Mock::post(&[]);
     let mut stream = stream(&mock, "{}");
     stream.on_request_headers(&mock, End::Open);
-    *mock.body.borrow_mut() = Some(b"abc".to_vec());
-    assert_eq!(stream.on_request_body(&mock, 3, End::Open), Flow::Collect);
+    shows(&mock, b"abc");
+    assert_eq!(stream.on_request_body(&mock, 3, End::Open), Flow::Hold);
     assert_eq!(stream.on_request_trailers(&mock), Flow::Hold);
     let sent = call(&mock);
     let message = RpcMsgIn::decode(&sent).unwrap();
@@ -207,7 +233,7 @@ fn asks_about_the_body_after_the_headers_have_gone() {
     reply(&mut stream, &mock, &verdict(200));
     assert_eq!(mock.deeds(), [edit("x-sigsci-agentresponse", "200"), Deed::Resume]);
     assert_eq!(mock.metric("decisions.allow.total"), 0);
-    *mock.body.borrow_mut() = Some(b"x".to_vec());
+    shows(&mock, b"x");
     assert_eq!(stream.on_request_body(&mock, 1, End::Reached), Flow::Hold);
     assert_eq!(&*RpcMsgIn::decode(&call(&mock)).unwrap().post_body, b"x");
     reply(&mut stream, &mock, &verdict(200));
@@ -222,9 +248,10 @@ fn holds_a_body_that_the_host_shows_before_the_verdict_on_the_headers() {
     let mut stream = stream(&mock, AFTER);
     stream.on_request_headers(&mock, End::Open);
     call(&mock);
-    *mock.body.borrow_mut() = Some(b"xy".to_vec());
-    assert_eq!(stream.on_request_body(&mock, 1, End::Open), Flow::Collect);
-    assert_eq!(stream.on_request_body(&mock, 2, End::Reached), Flow::Hold);
+    shows(&mock, b"x");
+    assert_eq!(stream.on_request_body(&mock, 1, End::Open), Flow::Hold);
+    shows(&mock, b"y");
+    assert_eq!(stream.on_request_body(&mock, 1, End::Reached), Flow::Hold);
     reply(&mut stream, &mock, &verdict(200));
     let deeds = mock.deeds();
     assert_eq!(deeds[0], edit("x-sigsci-agentresponse", "200"));
@@ -239,8 +266,8 @@ fn goes_on_collecting_what_the_host_began_to_show_early() {
     let mock = Mock::post(&[]);
     let mut stream = stream(&mock, AFTER);
     stream.on_request_headers(&mock, End::Open);
-    *mock.body.borrow_mut() = Some(b"xyz".to_vec());
-    assert_eq!(stream.on_request_body(&mock, 1, End::Open), Flow::Collect);
+    shows(&mock, b"x");
+    assert_eq!(stream.on_request_body(&mock, 1, End::Open), Flow::Hold);
     mock.deeds();
     reply(&mut stream, &mock, &verdict(200));
     assert_eq!(mock.deeds(), [edit("x-sigsci-agentresponse", "200")]);

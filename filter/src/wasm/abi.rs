@@ -45,8 +45,8 @@ impl Host for WasmHost {
         map(MapType::HttpResponseHeaders)
     }
 
-    fn request_body(&self, max: usize) -> Result<Vec<u8>, HostError> {
-        buffer(BufferType::HttpRequestBody, max)
+    fn request_body(&self, start: usize, max: usize) -> Result<Vec<u8>, HostError> {
+        buffer(BufferType::HttpRequestBody, start, max)
     }
 
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
@@ -135,11 +135,11 @@ impl Host for WasmHost {
     }
 
     fn reply_body(&self, max: usize) -> Result<Vec<u8>, HostError> {
-        buffer(BufferType::HttpCallResponseBody, max)
+        buffer(BufferType::HttpCallResponseBody, 0, max)
     }
 
     fn configuration(&self) -> Result<Vec<u8>, HostError> {
-        match buffer(BufferType::PluginConfiguration, usize::MAX) {
+        match buffer(BufferType::PluginConfiguration, 0, usize::MAX) {
             Err(HostError::NotFound) => Ok(Vec::new()),
             other => other,
         }
@@ -178,9 +178,9 @@ fn map(kind: MapType) -> Result<Headers, HostError> {
     received(|data, size| unsafe { proxy_get_header_map_pairs(kind as u32, data, size) }).map(Headers::new)
 }
 
-fn buffer(kind: BufferType, max: usize) -> Result<Vec<u8>, HostError> {
+fn buffer(kind: BufferType, start: usize, max: usize) -> Result<Vec<u8>, HostError> {
     // SAFETY: `data` and `size` are as `received` wants them.
-    received(|data, size| unsafe { proxy_get_buffer_bytes(kind as u32, 0, max, data, size) })
+    received(|data, size| unsafe { proxy_get_buffer_bytes(kind as u32, start, max, data, size) })
 }
 
 /// Takes over what the host returns through two pointers: bytes that it allocated by the module's `malloc`.

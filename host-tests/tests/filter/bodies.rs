@@ -139,6 +139,57 @@ fn passes_a_large_upload_of_which_it_shows_the_beginning() {
     vm.expect_metrics(&[&PASSED[..], &[("body.truncated.total", 1)]].concat());
 }
 
+/// A client that starts slowly and then sends as fast as it can: the second part alone overflows the buffer.
+#[test]
+fn passes_a_burst_that_comes_while_it_collects() {
+    let settings = Settings { buffer_limit: 32 * 1024, ..Settings::default() };
+    for start in [1, 10_000, 16_383] {
+        let mut vm = Vm::start(&settings);
+        let stream = vm.open(&Request::post("/"));
+        vm.data(stream, vec![b'x'; start], false);
+        vm.expect(&[]);
+        vm.data(stream, vec![b'y'; 32 * 1024], false);
+        assert_eq!(vm.answer(stream), None);
+        assert!(vm.is_slowed_down(stream));
+        let sent = body_sent(&vm).0;
+        assert_eq!(sent, [vec![b'x'; start], vec![b'y'; 16_384 - start]].concat());
+        vm.expect(&[asked()]);
+        vm.reply(stream, &Reply::verdict(200));
+        vm.expect(&passed());
+        vm.data(stream, "z", true);
+        assert_eq!(vm.app(stream).body.len(), start + 32 * 1024 + 1);
+        vm.expect_metrics(&[&PASSED[..], &[("body.truncated.total", 1)]].concat());
+    }
+}
+
+#[test]
+fn shows_a_long_beginning_where_the_buffer_is_large() {
+    let mut vm = Vm::start(&Settings::with(r#"{"body": {"max_bytes": 100000}}"#));
+    let body: Vec<u8> = (0..=255).cycle().take(120_000).collect();
+    let stream = vm.open(&Request::post("/"));
+    for part in body.chunks(7_000) {
+        vm.data(stream, part, false);
+    }
+    vm.data(stream, "", true);
+    assert_eq!(body_sent(&vm), (body[..100_000].to_vec(), None, true));
+    pass(&mut vm, stream, &body);
+    vm.expect_metrics(&[&PASSED[..], &[("body.truncated.total", 1)]].concat());
+}
+
+#[test]
+fn shows_the_whole_of_a_body_of_many_parts() {
+    let mut vm = Vm::start(&Settings::with(r#"{"body": {"max_bytes": 100000}}"#));
+    let body: Vec<u8> = (0..=250).cycle().take(90_000).collect();
+    let stream = vm.open(&Request::post("/"));
+    for part in body.chunks(999) {
+        vm.data(stream, part, false);
+    }
+    vm.trailers(stream, &[]);
+    assert_eq!(body_sent(&vm), (body.clone(), Some(90_000), false));
+    pass(&mut vm, stream, &body);
+    vm.expect_metrics(&PASSED);
+}
+
 #[test]
 fn blocks_a_large_upload_by_its_beginning() {
     let settings = Settings { buffer_limit: 32 * 1024, ..Settings::default() };
