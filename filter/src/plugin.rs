@@ -31,7 +31,7 @@ impl Plugin {
             problems.push(format!("no ticks, so no reports: {error}"));
         }
         for problem in &problems {
-            host.log(Level::Error, &format!("portcullis: {problem}"));
+            host.log(Level::Error, problem);
         }
         let metrics = Metrics::define(host, &config.metrics_prefix);
         metrics.config_errors(host, problems.len());
@@ -73,7 +73,7 @@ impl Plugin {
             return;
         }
         self.last_complaint.set(Some(now));
-        host.log(Level::Warn, &format!("portcullis: requests are not inspected: {}", failure.name()));
+        host.log(Level::Warn, &format!("requests are not inspected: {}", failure.name()));
     }
 }
 

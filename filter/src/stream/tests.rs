@@ -1,12 +1,14 @@
 //! Requests, callback by callback.
 
+mod reports;
+
 use std::rc::Rc;
 
-use portcullis_protocol::{RpcMsgIn, RpcMsgIn2, RpcMsgOut};
+use portcullis_protocol::{RpcMsgIn, RpcMsgOut};
 
 use super::*;
 use crate::host::HostError;
-use crate::host::mock::{Deed, Mock, headers};
+use crate::host::mock::{Deed, Mock};
 
 const REPLIED: ReplyShape = ReplyShape { headers: 5, body: 64 };
 
@@ -39,13 +41,6 @@ fn call(mock: &Mock) -> Vec<u8> {
 
 fn edit(name: &str, value: &str) -> Deed {
     Deed::Replace(name.to_owned(), value.to_owned())
-}
-
-/// Reports that a tick would send.
-fn reports(stream: &Stream, mock: &Mock) -> Vec<Deed> {
-    mock.deeds();
-    stream.plugin.on_tick(mock);
-    mock.deeds()
 }
 
 #[test]
@@ -355,80 +350,6 @@ fn counts_streams_that_end_without_a_verdict() {
     deciding.on_log(&mock);
     assert_eq!((mock.metric("abandoned.total"), mock.metric("inflight")), (1, 0));
     assert_eq!(deciding.pending(), None);
-}
-
-#[test]
-fn says_nothing_of_a_stream_without_request() {
-    let mock = Mock::default();
-    let mut stream = stream(&mock, "{}");
-    stream.on_log(&mock);
-    assert_eq!(reports(&stream, &mock), []);
-    assert_eq!(mock.metric("requests.total"), 0);
-}
-
-/// A request with this verdict and response, seen to its end.
-fn ended(mock: &Mock, config: &str, message: &RpcMsgOut<'_>, status: u64) -> Stream {
-    let mut stream = stream(mock, config);
-    stream.on_request_headers(mock, End::Reached);
-    reply(&mut stream, mock, message);
-    mock.property("response.code", &status.to_le_bytes());
-    mock.property("response.size", &7_u64.to_le_bytes());
-    *mock.response.borrow_mut() = headers(&[(":status", "404"), ("server", "x")]);
-    stream.on_log(mock);
-    stream
-}
-
-#[test]
-fn reports_the_response_that_the_agent_asked_for() {
-    let mock = Mock::get("/");
-    let message = RpcMsgOut { request_id: "abc".into(), ..verdict(200) };
-    let stream = ended(&mock, "{}", &message, 200);
-    let sent = reports(&stream, &mock);
-    let [Deed::Call(path, report)] = sent.as_slice() else { panic!("{sent:?}") };
-    assert_eq!(path, "/v1/update-request");
-    let report = RpcMsgIn2::decode(report).unwrap();
-    assert_eq!((&*report.request_id, report.response_code), (&b"abc"[..], 200));
-    assert_eq!((report.response_size, report.waf_response), (7, Some(200)));
-    assert_eq!(report.headers_out, [("server".into(), "x".into())]);
-    assert_eq!(mock.metric("reports.sent.total"), 1);
-}
-
-#[test]
-fn reports_anomalies_that_the_agent_did_not_ask_for() {
-    let mock = Mock::get("/gone");
-    let stream = ended(&mock, "{}", &verdict(200), 404);
-    let sent = reports(&stream, &mock);
-    let [Deed::Call(path, report)] = sent.as_slice() else { panic!("{sent:?}") };
-    assert_eq!(path, "/v1/post-request");
-    let report = RpcMsgIn::decode(report).unwrap();
-    assert_eq!((&*report.uri, report.response_code), (&b"/gone"[..], Some(404)));
-    assert_eq!((report.response_size, report.waf_response), (Some(7), Some(200)));
-}
-
-#[test]
-fn reports_nothing_ordinary_and_nothing_when_told_so() {
-    let mock = Mock::get("/");
-    let ordinary = ended(&mock, "{}", &verdict(200), 200);
-    assert_eq!(reports(&ordinary, &mock), []);
-    let off = ended(&mock, r#"{"report": {"enabled": false}}"#, &verdict(200), 500);
-    assert_eq!(reports(&off, &mock), []);
-    let raised = ended(&mock, r#"{"report": {"min_status": 500}}"#, &verdict(200), 404);
-    assert_eq!(reports(&raised, &mock), []);
-}
-
-#[test]
-fn reports_slow_and_large_responses() {
-    for config in [r#"{"report": {"large_bytes": 7}}"#, r#"{"report": {"slow_ms": 10}}"#] {
-        let mock = Mock::get("/");
-        let mut stream = stream(&mock, config);
-        stream.on_request_headers(&mock, End::Reached);
-        reply(&mut stream, &mock, &verdict(200));
-        mock.now.set(mock.now.get() + Duration::from_millis(10));
-        mock.property("response.code", &200_u64.to_le_bytes());
-        mock.property("response.size", &7_u64.to_le_bytes());
-        stream.on_log(&mock);
-        assert_eq!(reports(&stream, &mock).len(), 1, "{config}");
-    }
 }
 
 #[test]
