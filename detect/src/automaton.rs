@@ -214,7 +214,7 @@ mod tests {
         let mut text = vec![b' '; 400];
         for (index, detector) in DETECTORS.iter().enumerate() {
             let longest = detector.words.iter().max_by_key(|word| word.len());
-            for word in longest {
+            if let Some(word) = longest {
                 for at in 0..text.len() - word.len() {
                     text.fill(b' ');
                     text[at..at + word.len()].copy_from_slice(word.as_bytes());

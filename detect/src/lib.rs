@@ -20,6 +20,9 @@ mod decode;
 mod detectors;
 mod engine;
 mod features;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod input;
 mod lists;
 mod patches;

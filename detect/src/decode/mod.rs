@@ -242,3 +242,25 @@ fn note_bytes(field: &Field<'_>, form: &[u8], features: Features, inspection: &m
         inspection.about(Tag::NotUtf8, field, "UTF-8", form);
     }
 }
+
+/// The decoders by name; each returns the length of what it decoded.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn named(name: &str) -> Option<fn(&[u8]) -> usize> {
+    Some(match name {
+        "base64" => |bytes| base64::whole(bytes).map_or(0, |decoded| decoded.len()),
+        "data-url" => |bytes| base64::in_data_url(bytes).map_or(0, |decoded| decoded.len()),
+        "css" => |bytes| escapes::decode_css(bytes).map_or(0, |decoded| decoded.len()),
+        "js" => |bytes| escapes::decode_js(bytes).map_or(0, |decoded| decoded.len()),
+        "hex" => |bytes| hex::whole(bytes).map_or(0, |decoded| decoded.len()),
+        "hex-path" => |bytes| hex::in_path(bytes).map_or(0, |decoded| decoded.len()),
+        "html" => |bytes| html::decode(bytes).map_or(0, |decoded| decoded.len()),
+        "percent" => |bytes| percent::decode(bytes, percent::Plus::Space).len(),
+        "percent-strays" => |bytes| percent::without_strays(bytes).map_or(0, |decoded| decoded.len()),
+        "quoted-printable" => |bytes| quoted_printable::decode(bytes).len(),
+        "overlong" => |bytes| unicode::decode_overlong(bytes).map_or(0, |decoded| decoded.len()),
+        "fold" => |bytes| unicode::fold(bytes).map_or(0, |decoded| decoded.len()),
+        "nul" => |bytes| utf16::without_nuls(bytes).map_or(0, |decoded| decoded.len()),
+        "utf-7" => |bytes| utf16::decode_utf7(bytes).map_or(0, |decoded| decoded.len()),
+        _ => return None,
+    })
+}

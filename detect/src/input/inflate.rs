@@ -18,6 +18,17 @@ pub(crate) enum Inflated {
     Unknown,
 }
 
+impl Inflated {
+    /// How many bytes were decoded.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Whole(bytes) | Self::Broken(bytes) | Self::Capped(bytes) => bytes.len(),
+            Self::Unknown => 0,
+        }
+    }
+}
+
 /// A content coding that this engine reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
