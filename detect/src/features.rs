@@ -13,7 +13,7 @@ pub(crate) struct Features {
 macro_rules! classes {
     ($($bit:literal $name:ident $doc:literal $bytes:pat),* $(,)?) => {
         impl Features {
-            $(#[doc = $doc] pub(crate) const $name: u32 = 1 << $bit;)*
+            $(#[doc = $doc] #[allow(dead_code, reason = "detectors ask for the classes they need")] pub(crate) const $name: u32 = 1 << $bit;)*
         }
 
         const fn class(byte: u8) -> u32 {
