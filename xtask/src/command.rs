@@ -25,6 +25,10 @@ pub(crate) fn cargo(args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// Everything but the WebAssembly host. What is built of the same packages shares its dependencies' features, and so is
+/// built once.
+pub(crate) const MEMBERS: [&str; 3] = ["--workspace", "--exclude", "portcullis-host-tests"];
+
 /// Shows a command and runs it to its end.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::command::{cargo, run as run_command, target};
+use crate::command::{MEMBERS, cargo, run as run_command, target};
 use crate::{envoy, wasm};
 
 const HELP: &str = "\
@@ -59,7 +59,7 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<()> {
     }
     // The demo reads its options itself: asked before anything long, it refuses what it does not understand.
     println!("==> demo");
-    run_command(&mut cargo(&["build", "--package", "portcullis-e2e", "--bin", "portcullis-demo"])?)?;
+    run_command(cargo(&["build", "--bin", "portcullis-demo"])?.args(MEMBERS))?;
     let demo = target()?.join("debug/portcullis-demo");
     let understood =
         Command::new(&demo).arg("--check").args(&args).status().context("cannot start the demo")?;

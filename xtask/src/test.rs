@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{cargo, run as run_command};
+use crate::command::{MEMBERS, cargo, run as run_command};
 use crate::run::Parts;
 use crate::{check, wasm};
 
@@ -76,10 +76,7 @@ fn summary(outcomes: &[(&str, bool, Duration)]) -> Result<()> {
 }
 
 fn unit() -> Result<()> {
-    let rest = ["test", "--workspace", "--exclude", "portcullis-host-tests", "--exclude", "portcullis-e2e"];
-    run_command(&mut cargo(&rest)?)?;
-    // Its tests in `tests/` need Envoy, and are the group `envoy`.
-    run_command(&mut cargo(&["test", "--package", "portcullis-e2e", "--lib", "--bins"])?)
+    run_command(cargo(&["test"])?.args(MEMBERS))
 }
 
 fn wasm32() -> Result<()> {
@@ -95,9 +92,8 @@ fn host() -> Result<()> {
 fn envoy() -> Result<()> {
     let parts = Parts::provide()?;
     // Each test starts an Envoy and an agent of its own: few at a time, or their timeouts measure the machine.
-    let mut tests =
-        cargo(&["test", "--package", "portcullis-e2e", "--test", "envoy", "--", "--test-threads=2"])?;
-    run_command(parts.tell(&mut tests))
+    let mut tests = cargo(&["test", "--test", "envoy"])?;
+    run_command(parts.tell(tests.args(MEMBERS).args(["--", "--test-threads=2"])))
 }
 
 fn help() -> String {
