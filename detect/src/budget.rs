@@ -27,6 +27,8 @@ pub struct Budgets {
     pub file_bytes: usize,
     /// Distinct decoded forms of one value.
     pub forms: usize,
+    /// Bytes of all decoded forms of one value.
+    pub form_bytes: usize,
     /// Decoded bytes produced over the whole request.
     pub decoded_bytes: usize,
     /// Lexer and parser steps over the whole request; about one a token.
@@ -50,6 +52,7 @@ impl Default for Budgets {
             nesting: 4,
             file_bytes: 64 * 1024,
             forms: 12,
+            form_bytes: 256 * 1024,
             decoded_bytes: 2 * 1024 * 1024,
             steps: 2_000_000,
             signals: 64,

@@ -6,6 +6,7 @@ use crate::detectors::{self, DETECTORS, Detector};
 use crate::features::{Features, Words};
 use crate::input;
 use crate::patches::{self, Patch, UnknownPatch};
+use crate::possible::Possible;
 use crate::request::{Request, Response};
 use crate::signal::{Location, Signal, Signals, Tag};
 use crate::value::{Field, Finding, Value};
@@ -19,6 +20,7 @@ pub struct Engine {
     budgets: Budgets,
     words: Words,
     detectors: &'static [Detector],
+    possible: Possible,
     /// The detectors that read markup as a whole, a bit each.
     markup: u64,
     depth: Depth,
@@ -52,6 +54,7 @@ impl Engine {
             budgets,
             words: Words::new(DETECTORS),
             detectors: DETECTORS,
+            possible: Possible::new(DETECTORS),
             markup,
             depth: Depth::Possible,
             patches: Vec::new(),
@@ -69,6 +72,14 @@ impl Engine {
             self.patches.push(patch);
         }
         Ok(self)
+    }
+
+    /// The detectors that can fire on a value with `features`, a bit each.
+    fn possible(&self, features: Features) -> u64 {
+        match self.depth {
+            Depth::Everything => u64::MAX,
+            Depth::Possible => self.possible.of(features, self.detectors),
+        }
     }
 
     /// Makes an engine that asks every detector about every value: slow, and equal in its findings.
@@ -237,17 +248,15 @@ impl<'e> Inspection<'e> {
         }
         let features = self.engine.words.features(bytes);
         let value = Value { field, bytes, features };
-        for (index, detector) in self.engine.detectors.iter().enumerate() {
-            let bit = 1 << index;
-            let possible = || match self.engine.depth {
-                Depth::Possible => (detector.possible)(features, features.word(index)),
-                Depth::Everything => true,
+        let mut left = self.engine.possible(features) & !*fired;
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let Some(detector) = self.engine.detectors.get(index) else {
+                break;
             };
-            if *fired & bit != 0 || !possible() {
-                continue;
-            }
             if let Some(finding) = (detector.inspect)(&value, &mut self.steps) {
-                *fired |= bit;
+                *fired |= 1 << index;
                 self.found(field, bytes, &finding);
             }
         }

@@ -72,6 +72,16 @@ const CLASSES: [u32; 256] = {
 };
 
 impl Features {
+    /// The features of a value with bytes of `classes`, and with a word of every detector or of none.
+    pub(crate) fn of_classes(classes: u32, words: bool) -> Self {
+        Self { bytes: classes, words: if words { u64::MAX } else { 0 } }
+    }
+
+    /// The classes seen, a bit each.
+    pub(crate) fn classes(self) -> u32 {
+        self.bytes
+    }
+
     /// Whether a byte of one of `classes` was seen.
     pub(crate) fn any(self, classes: u32) -> bool {
         self.bytes & classes != 0

@@ -26,6 +26,7 @@ pub mod fuzzing;
 mod input;
 mod lists;
 mod patches;
+mod possible;
 mod request;
 mod scan;
 mod signal;

@@ -1,4 +1,5 @@
-//! Every decoder on the same bytes. None makes more than three bytes of one, the most that UTF-8 takes for an escape.
+//! Every decoder on the same bytes. None makes more bytes than it takes, but for UTF-7, which packs UTF-16 into six bits
+//! a byte.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -24,6 +25,7 @@ const DECODERS: [&str; 14] = [
 fuzz_target!(|bytes: &[u8]| {
     for name in DECODERS {
         let length = fuzzing::decode(name, bytes).expect("a decoder of that name");
-        assert!(length <= bytes.len(), "{name} makes {length} bytes of {}", bytes.len());
+        let most = if name == "utf-7" { bytes.len() * 2 } else { bytes.len() };
+        assert!(length <= most, "{name} makes {length} bytes of {}", bytes.len());
     }
 });

@@ -77,4 +77,4 @@ fn digit(byte: u8) -> Option<u8> {
 }
 
 /// Shorter values say nothing.
-const SHORTEST: usize = 12;
+pub(super) const SHORTEST: usize = 12;

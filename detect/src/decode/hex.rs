@@ -1,6 +1,6 @@
 //! Hexadecimal: whole values (`0x3c7363...`), and `0x2e0x2e0x2f` between plain characters.
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use super::text;
 use crate::scan::hex_digit;
@@ -23,11 +23,15 @@ pub(crate) fn in_path(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut found = 0_u32;
     let mut from = 0;
-    for at in memmem::find_iter(bytes, b"0x") {
-        let byte = match bytes.get(at + 2..at + 4)? {
-            b"2e" | b"2E" => b'.',
-            b"2f" | b"2F" => b'/',
-            b"5c" | b"5C" => b'\\',
+    // An `x` is rarer than a zero.
+    for x in memchr_iter(b'x', bytes) {
+        let Some(at) = x.checked_sub(1).filter(|&at| at >= from && bytes.get(at) == Some(&b'0')) else {
+            continue;
+        };
+        let byte = match bytes.get(at + 2..at + 4) {
+            Some(b"2e" | b"2E") => b'.',
+            Some(b"2f" | b"2F") => b'/',
+            Some(b"5c" | b"5C") => b'\\',
             _ => continue,
         };
         out.extend_from_slice(bytes.get(from..at)?);

@@ -47,12 +47,12 @@ pub(crate) fn forms<'e>(
     }
     let features = each(inspection, &first);
     note_bytes(field, &first, features, inspection);
-    if !DECODERS.iter().any(|decoder| (decoder.applies)(features, field)) {
+    if is_plain(features, &first, field) {
         return;
     }
     let layered = matches!(first, Cow::Owned(_));
     let mut known = vec![Form { bytes: first, features, layered }];
-    let mut next = 0;
+    let (mut next, mut shown) = (0, field.raw.len());
     while next < known.len() {
         for decoder in DECODERS {
             let Some(form) = known.get(next).filter(|form| (decoder.applies)(form.features, field)) else {
@@ -64,7 +64,8 @@ pub(crate) fn forms<'e>(
             if decoded.is_empty() || known.iter().any(|form| *form.bytes == decoded) {
                 continue;
             }
-            if known.len() >= inspection.budgets().forms {
+            shown = shown.saturating_add(decoded.len());
+            if known.len() >= inspection.budgets().forms || shown > inspection.budgets().form_bytes {
                 return inspection.limit();
             }
             if !inspection.take_decoded(decoded.len()) {
@@ -80,6 +81,21 @@ pub(crate) fn forms<'e>(
         next += 1;
     }
 }
+
+/// Whether no decoder can change `form`; asked of every value, so that most of them cost no more than this.
+fn is_plain(features: Features, form: &[u8], field: &Field<'_>) -> bool {
+    let coded = features.any(ESCAPED)
+        || (features.only(BASE64) && form.len() >= base64::SHORTEST)
+        || features.all(Features::COLON | Features::COMMA)
+        || (features.any(Features::DIGIT) && memchr::memchr(b'x', form).is_some())
+        || (field.part == Part::Whole && features.any(Features::SEMI))
+        || (field.wire == Wire::Form && features.any(Features::SPACE) && utf16::may_hide(field.raw));
+    !coded
+}
+
+/// What starts an escape of any kind.
+const ESCAPED: u32 =
+    Features::PERCENT | Features::AMP | Features::BACKSLASH | Features::HIGH | Features::NUL | Features::PLUS;
 
 /// A form that was handed on, and is to be decoded further.
 struct Form<'a> {
