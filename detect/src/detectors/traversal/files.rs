@@ -31,6 +31,9 @@ pub(crate) enum Match {
 /// Looks up a path whose last segments are `last` and, going up, `parents`; `from_root` says whether nothing unknown
 /// stands above the last of these.
 pub(crate) fn look_up(last: &[u8], parents: &Parents<'_>) -> Option<Match> {
+    if !may_be_last(last) {
+        return None;
+    }
     let first = LAST.partition_point(|known| compare(known.as_bytes(), last) == Ordering::Less);
     let mut best = None;
     for (entry, known) in FILES.iter().zip(LAST.iter()).skip(first) {
@@ -49,6 +52,32 @@ pub(crate) fn look_up(last: &[u8], parents: &Parents<'_>) -> Option<Match> {
     }
     best
 }
+
+/// Whether a name of the table has `last`'s first byte and length; most words have not.
+fn may_be_last(last: &[u8]) -> bool {
+    last.first().is_some_and(|first| {
+        let lengths = LENGTHS[usize::from(first.to_ascii_lowercase())];
+        lengths & length_bit(last.len()) != 0
+    })
+}
+
+const fn length_bit(length: usize) -> u64 {
+    1 << if length < 63 { length } else { 63 }
+}
+
+/// The lengths of the names that start with each byte.
+const LENGTHS: [u64; 256] = {
+    let mut lengths = [0; 256];
+    let mut at = 0;
+    while at < LAST.len() {
+        let name = LAST[at].as_bytes();
+        if !name.is_empty() {
+            lengths[name[0] as usize] |= length_bit(name.len());
+        }
+        at += 1;
+    }
+    lengths
+};
 
 /// The segments above the current one, nearest last; only the nearest few are kept.
 #[derive(Clone, Copy, Debug, Default)]

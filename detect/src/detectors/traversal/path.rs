@@ -72,6 +72,13 @@ impl<'a> Chains<'a> {
             let mut walk = Walk::new(self.bytes, self.at, self.before);
             let after = loop {
                 let rest = self.bytes.get(self.at..).unwrap_or_default();
+                // Bytes that are no more than part of a name are taken together.
+                let plain = rest.iter().position(|&byte| !is_plain(byte)).unwrap_or(rest.len());
+                if plain > 0 {
+                    walk.unit(Unit { kind: Kind::Byte, len: plain, odd: false }, self.at);
+                    self.at += plain;
+                    continue;
+                }
                 let Some(here) = unit(rest) else { break Edge::Value };
                 let edge = rest.first().and_then(|&byte| self.edge(byte, here.kind, &walk));
                 if let Some(edge) = edge {
@@ -116,6 +123,11 @@ impl<'a> Chains<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether `byte` is a unit by itself, of no special kind, and no edge.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'1'..=b'9' | b'_' | b'-')
 }
 
 /// What the current segment has been made of.
