@@ -35,7 +35,8 @@ async fn a_site_may_redirect_what_it_blocks() {
 #[tokio::test]
 async fn in_log_mode_the_app_is_told_of_an_attack() {
     let path = Path::with_policy(r#"{"site":{"agentLevel":"log"}}"#, &[PATIENT]).await;
-    let report = path.send(samples::attack("logged").ask).await.report().unwrap();
+    let ask = samples::attack("logged").ask.header("user-agent", "a browser of some kind");
+    let report = path.send(ask).await.report().unwrap();
     assert_eq!(values(&report, "x-sigsci-tags"), ["SQLI"]);
     assert_eq!(values(&report, "x-sigsci-agentresponse"), ["200"]);
     assert_eq!(values(&report, "x-sigsci-requestid").len(), 1);
