@@ -13,7 +13,9 @@ pub(super) fn runs(attribute: &Attribute<'_>) -> Option<&'static str> {
         return Some("XSS-EVENT");
     }
     match name {
-        b"style" => (css::runs(value) || css::ambiguous(value)).then_some("XSS-STYLE"),
+        b"style" => {
+            (css::runs(value) || css::ambiguous(value) || css::obfuscated(value)).then_some("XSS-STYLE")
+        }
         b"datasrc" | b"dataformatas" | b"datafld" => Some("XSS-ATTRIBUTE"),
         b"attributename" => animates_script(value).then_some("XSS-ATTRIBUTE"),
         b"srcdoc" => (!value.is_empty()).then_some("XSS-ATTRIBUTE"),

@@ -1,6 +1,7 @@
 //! Style sheets: comments and escapes undone, then the few things in CSS that run or load script.
 
 use crate::detectors::xss::entity::Decoded;
+use crate::scan::hex_digit;
 
 /// Whether the style text runs script in any browser, or loads what may.
 pub(super) fn runs(style: &[u8]) -> bool {
@@ -39,6 +40,26 @@ pub(super) fn ambiguous(style: &[u8]) -> bool {
         previous = [previous[1], byte.to_ascii_lowercase()];
     }
     false
+}
+
+/// Whether comments split words, or escapes spell plain letters: no author writes either.
+pub(super) fn obfuscated(style: &[u8]) -> bool {
+    let split = memchr::memmem::find_iter(style, b"/*").any(|open| {
+        let inside = style.get(open + 2..).unwrap_or_default();
+        let after = memchr::memmem::find(inside, b"*/").and_then(|end| inside.get(end + 2));
+        let before = open.checked_sub(1).and_then(|at| style.get(at));
+        before.is_some_and(u8::is_ascii_alphabetic) && after.is_some_and(u8::is_ascii_alphabetic)
+    });
+    split
+        || memchr::memchr_iter(b'\\', style).any(|at| {
+            let digits = style.get(at + 1..).unwrap_or_default();
+            let length = digits.iter().take(6).take_while(|byte| byte.is_ascii_hexdigit()).count();
+            let value = digits
+                .iter()
+                .take(length)
+                .fold(0, |value, &byte| value << 4 | hex_digit(byte).map_or(0, u32::from));
+            length >= 2 && u8::try_from(value).is_ok_and(|byte| byte.is_ascii_alphabetic())
+        })
 }
 
 /// Whether the value itself, as part of a style sheet or attribute, is a declaration that runs script.

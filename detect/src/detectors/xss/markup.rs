@@ -64,12 +64,22 @@ pub(super) fn near_sink(bytes: &[u8]) -> Option<Hit> {
         let after = bytes.get(end..)?;
         let closes =
             || memchr::memmem::find(after.get(..after.len().min(NEAR)).unwrap_or_default(), b"/script");
-        if bracket.is_some() || closes().is_some() {
+        if bracket.is_some() || closes().is_some() || ends_tag(after) {
             return Hit::new("XSS-SINK", start..end);
         }
         from = end;
     }
     None
+}
+
+/// Whether the call is the last thing in a tag that the page opened: `alert(1)>`, `alert(1)//'>`.
+fn ends_tag(arguments: &[u8]) -> bool {
+    let near = arguments.get(..arguments.len().min(64)).unwrap_or_default();
+    let Some(close) = memchr::memchr(b')', near) else { return false };
+    let rest = near.get(close + 1..).unwrap_or_default();
+    let signs = rest.iter().take(8).take_while(|byte| b");/'\"`*]}".contains(byte)).count();
+    let after = rest.get(signs..).unwrap_or_default();
+    matches!(after, [b'>'] | [b'>', b'<', ..])
 }
 
 fn end_tag(after: &[u8], open: usize) -> Option<Hit> {
@@ -122,7 +132,8 @@ fn open_tag(bytes: &[u8], open: usize, at: usize, steps: &mut Steps) -> (Option<
     if name.bytes() == b"style" {
         let content = bytes.get(end..).unwrap_or_default();
         let close = memchr::memchr(b'<', content).unwrap_or(content.len());
-        if css::runs(content.get(..close).unwrap_or_default()) {
+        let sheet = content.get(..close).unwrap_or_default();
+        if css::runs(sheet) || css::obfuscated(sheet) {
             return (Hit::new("XSS-STYLE", open..end + close), end);
         }
     }

@@ -65,9 +65,8 @@ fn possible(features: Features, word: bool) -> bool {
     let scheme = features.all(Features::COLON | Features::ALPHA)
         && features.any(Features::SPACE | Features::NUL | Features::CONTROL | Features::AMP);
     // `top['al'+'ert'](1)` and `[][(![]+[])...]` hold none either.
-    let computed = features.any(Features::BRACKET)
-        && features.any(Features::PAREN | Features::QUOTE)
-        && features.any(Features::QUOTE | Features::PLUS | Features::BANG | Features::SLASH);
+    let computed =
+        features.any(Features::BRACKET) && features.any(Features::PAREN | Features::QUOTE | Features::PLUS);
     let reference = features.all(Features::AMP | Features::HASH | Features::DIGIT)
         || features.all(Features::AMP | Features::ALPHA) && (word || features.any(Features::SEMI));
     let style = features.all(Features::COLON | Features::STAR | Features::SLASH | Features::PAREN);

@@ -60,6 +60,9 @@ const PIECES: &[&str] = &[
     "expression",
     "alert",
     "eval",
+    "top[",
+    "](",
+    "self[",
     "prompt",
     "window",
     "self",
@@ -98,7 +101,7 @@ fn never_rules_out_what_inspection_finds() {
     let words = Words::new(&[DETECTOR]);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut found = 0;
-    for _ in 0..400_000 {
+    for _ in 0..150_000 {
         let value: String = (0..1 + random.below(9)).map(|_| PIECES[random.below(PIECES.len())]).collect();
         let features = words.features(value.as_bytes());
         if inspect_value(value.as_bytes(), &words).is_some() {
@@ -106,7 +109,7 @@ fn never_rules_out_what_inspection_finds() {
             assert!(possible(features, features.word(0)), "ruled out: {value:?}");
         }
     }
-    assert!(found > 10_000, "only {found} values were found: the pieces no longer exercise the detector");
+    assert!(found > 4_000, "only {found} values were found: the pieces no longer exercise the detector");
 }
 
 #[test]

@@ -110,15 +110,24 @@ impl<'a> Lexer<'a> {
     }
 
     fn number(&mut self) -> Token {
-        let digits =
-            self.cursor.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'));
-        let prefixed = matches!(digits, [b'0', b'x' | b'X' | b'b' | b'B' | b'o' | b'O', ..]);
-        // `1alert` is an error: a number ends before a letter, but for its exponent and suffix.
-        let letters = digits.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
-        let plain = letters == 0
-            || (letters == 1 && digits.iter().any(|byte| matches!(byte, b'e' | b'E' | b'n')))
-            || (prefixed && digits.iter().skip(2).all(|byte| byte.is_ascii_hexdigit() || *byte == b'_'));
-        if plain { Token::Literal } else { Token::Bad }
+        let rest = self.cursor.rest();
+        if matches!(rest, [b'0', b'x' | b'X' | b'b' | b'B' | b'o' | b'O', ..]) {
+            self.cursor.skip(2);
+            self.cursor.take_while(|byte| byte.is_ascii_hexdigit() || byte == b'_');
+        } else {
+            self.cursor.take_while(|byte| byte.is_ascii_digit() || byte == b'_');
+            if self.cursor.eat(b".") {
+                self.cursor.take_while(|byte| byte.is_ascii_digit() || byte == b'_');
+            }
+            if matches!(self.cursor.peek(), Some(b'e' | b'E')) {
+                self.cursor.skip(1);
+                self.cursor.take_while(|byte| matches!(byte, b'+' | b'-' | b'0'..=b'9'));
+            } else {
+                self.cursor.eat(b"n");
+            }
+        }
+        // `1alert` is an error: a number ends before a letter.
+        if self.cursor.peek().is_some_and(is_word_start) { Token::Bad } else { Token::Literal }
     }
 
     fn string(&mut self, quote: u8) -> Token {

@@ -102,7 +102,13 @@ pub(super) fn is_url_code(code: &[u8]) -> bool {
         return true;
     }
     let mut steps = Steps::new(2_000);
-    let acts = |code: &[u8]| code.iter().any(|byte| matches!(byte, b'(' | b'`' | b'=' | b'[' | b'%'));
+    // A member too: its value becomes the page.
+    let acts = |code: &[u8]| {
+        code.iter().any(|byte| matches!(byte, b'(' | b'`' | b'=' | b'[' | b'%'))
+            || [&b"window."[..], b"document.", b"location.", b"self.", b"top."]
+                .iter()
+                .any(|base| code.starts_with(base))
+    };
     acts(code) && program::parses(code, &mut steps)
 }
 

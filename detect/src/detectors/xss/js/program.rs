@@ -52,6 +52,8 @@ struct Reader<'a> {
     heads: u64,
     /// Bit n: the bracket at depth n is an index whose call would hide the name of what it calls.
     hidden: u64,
+    /// Bit n: the parenthesis at depth n holds the arguments of a member's call.
+    calls: u64,
     /// Bit n: what the index at depth n belongs to is an array.
     lists: u64,
     /// Bit n: the bracket at depth n groups or lists; a name in it stays callable: `(alert)(1)`.
@@ -60,6 +62,11 @@ struct Reader<'a> {
     /// What a call here would call.
     callee: Callee<'a>,
     word: Option<Range<usize>>,
+    /// What an assignment is to, and a name that has been given what runs text.
+    target: Option<&'a [u8]>,
+    alias: Option<&'a [u8]>,
+    /// What was found needs no more grammar.
+    accepted: bool,
     sink: Option<Sink>,
 }
 
@@ -73,11 +80,15 @@ impl<'a> Reader<'a> {
             first: after,
             heads: 0,
             hidden: 0,
+            calls: 0,
             lists: 0,
             groups: 0,
             depth: 0,
             callee: Callee::Nothing,
             word: None,
+            target: None,
+            alias: None,
+            accepted: false,
             sink: None,
         }
     }
@@ -100,8 +111,8 @@ impl<'a> Reader<'a> {
             } else {
                 self.operator(token, &span, &mut head)
             };
-            if !grammatical {
-                return false;
+            if !grammatical || self.accepted {
+                return grammatical;
             }
             self.first = false;
         }
@@ -119,6 +130,17 @@ impl<'a> Reader<'a> {
             }
             Token::Word => {
                 self.operand = false;
+                if let Some(target) = self.target.take().filter(|_| sinks::runs(text)) {
+                    self.alias = Some(target);
+                }
+                // `[1].map(alert)` calls what it is given.
+                if self.depth > 0
+                    && self.calls & self.bit() != 0
+                    && sinks::runs(text)
+                    && self.closes(span.end)
+                {
+                    self.found(Strength::Alone, span.start, span.end);
+                }
                 self.callee = Callee::Word(text);
                 self.word = Some(span.clone());
                 if !*head {
@@ -158,7 +180,11 @@ impl<'a> Reader<'a> {
                 self.operand = true;
                 return self.operand(token, span, head);
             }
-            Token::Template => self.call(sinks::tag(&self.callee), span),
+            Token::Template => {
+                self.call(sinks::tag(&self.callee), span);
+                // What a template substitutes is not followed, so nothing behind it is judged.
+                self.accepted = self.sink.as_ref().is_some_and(|sink| sink.strength == Strength::Alone);
+            }
             Token::Open(b'(') => {
                 if self.first {
                     return false;
@@ -195,7 +221,7 @@ impl<'a> Reader<'a> {
             Some((Token::Word, span)) => {
                 let name = self.bytes.get(span.clone()).unwrap_or_default();
                 self.callee = self.callee.member(name);
-                if let Some(strength) = sinks::read(&self.callee) {
+                if let Some(strength) = sinks::read(&self.callee, self.depth > 0) {
                     self.found(strength, span.start, span.end);
                 }
                 true
@@ -213,15 +239,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Notes a call whose parenthesis or template is at `span`.
     fn call(&mut self, strength: Option<Strength>, span: &Range<usize>) {
-        if let Some(mut strength) = strength {
-            let given = self.bytes.get(span.end..).unwrap_or_default().trim_ascii_start();
-            if sinks::takes_text(&self.callee) && !matches!(given, [b'\'' | b'"' | b'`' | b'/', ..]) {
-                strength = Strength::BrokenOut;
-            }
-            let from = self.word.as_ref().map_or(span.start, |word| word.start);
-            self.found(strength, from, span.end);
-        }
+        let given = self.bytes.get(span.end..).unwrap_or_default().trim_ascii_start();
+        let template = self.bytes.get(span.start) == Some(&b'`');
+        let text = matches!(given, [b'\'' | b'"' | b'`' | b'/', ..]);
+        let aliased = matches!(self.callee, Callee::Word(name) if self.alias == Some(name));
+        let remote = self.callee == Callee::Word(b"import") && sinks::is_remote(given);
+        let strength = if aliased || remote { Some(Strength::Alone) } else { strength };
+        let Some(strength) = strength else { return };
+        // "prompt (optional)" and "function `f`" are prose; a probe leaves a space there at most before a string.
+        let named = matches!(self.callee, Callee::Word(_));
+        let gap = named
+            && self.bytes.get(..span.start).is_some_and(|head| head.ends_with(b" "))
+            && (template || !text);
+        let timer = sinks::takes_text(&self.callee) && !template && !text;
+        let strength = if gap || timer { Strength::BrokenOut } else { strength };
+        let from = self.word.as_ref().map_or(span.start, |word| word.start);
+        self.found(strength, from, span.end);
     }
 
     fn assign(&mut self, span: &Range<usize>) {
@@ -229,6 +264,19 @@ impl<'a> Reader<'a> {
             let from = self.word.as_ref().map_or(span.start, |word| word.start);
             self.found(strength, from, span.end);
         }
+        self.target = match self.callee {
+            Callee::Word(name) => Some(name),
+            _ => None,
+        };
+    }
+
+    fn bit(&self) -> u64 {
+        1_u64.checked_shl(self.depth).unwrap_or(0)
+    }
+
+    /// Whether the list of arguments closes at `at`.
+    fn closes(&self, at: usize) -> bool {
+        self.bytes.get(at..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b")"))
     }
 
     fn names(&self, word: &Range<usize>, test: fn(&[u8]) -> bool) -> bool {
@@ -253,6 +301,8 @@ impl<'a> Reader<'a> {
         let set = |bits: u64, on: bool| if on { bits | bit } else { bits & !bit };
         self.heads = set(self.heads, *head && bracket == b'(');
         self.hidden = set(self.hidden, role == Role::HidingIndex);
+        let member = matches!(self.callee, Callee::Member(_) | Callee::Global(_));
+        self.calls = set(self.calls, role == Role::Call && member);
         self.lists = set(self.lists, self.callee == Callee::Array);
         self.groups = set(self.groups, role == Role::Group);
         *head = false;

@@ -40,6 +40,7 @@ impl<'a> Callee<'a> {
     pub(super) fn member(self, name: &'a [u8]) -> Self {
         let forwards = matches!(name, b"call" | b"apply" | b"bind");
         match self {
+            Self::Word(b"Reflect") if matches!(name, b"get" | b"apply" | b"construct") => Self::Computed,
             _ if forwards && call(&self).is_some() => self,
             // Common names of variables: only what is a function of the window counts.
             Self::Word(b"parent" | b"this" | b"opener") if !listed(RUNS, name) && !is_global(name) => {
@@ -111,8 +112,24 @@ pub(super) fn assign(callee: &Callee<'_>) -> Option<Strength> {
 }
 
 /// How sure the mere mention of `callee` is harm.
-pub(super) fn read(callee: &Callee<'_>) -> Option<Strength> {
-    matches!(callee, Callee::Global(b"cookie" | b"domain" | b"localStorage")).then_some(Strength::BrokenOut)
+pub(super) fn read(callee: &Callee<'_>, given: bool) -> Option<Strength> {
+    match callee {
+        // Given to a call, it leaves the page.
+        Callee::Global(b"cookie") if given => Some(Strength::Alone),
+        Callee::Global(b"cookie" | b"domain" | b"localStorage") => Some(Strength::BrokenOut),
+        _ => None,
+    }
+}
+
+/// Whether `name` runs text or shows that it ran, whoever calls it.
+pub(super) fn runs(name: &[u8]) -> bool {
+    matches!(name, b"alert" | b"eval" | b"confirm" | b"prompt" | b"Function")
+}
+
+/// Whether the first argument is a string that names a module elsewhere.
+pub(super) fn is_remote(arguments: &[u8]) -> bool {
+    let inside = arguments.trim_ascii_start().get(1..).unwrap_or_default();
+    [&b"data:"[..], b"//", b"http:", b"https:", b"blob:"].iter().any(|scheme| inside.starts_with(scheme))
 }
 
 /// Whether a property's name, given as a string, is one that runs what it is given.
@@ -202,12 +219,14 @@ fn is_computed(before: &[u8]) -> bool {
 
 fn loose_member(bytes: &[u8], dot: usize) -> Option<Range<usize>> {
     let before = bytes.get(..dot)?;
-    let length = before.iter().rev().take(12).take_while(|&&byte| is_word(byte)).count();
+    let length = before.iter().rev().take(16).take_while(|&&byte| is_word(byte)).count();
     let base = before.get(before.len() - length..)?;
     let after = bytes.get(dot + 1..)?;
     let end = after.iter().take(16).take_while(|&&byte| is_word(byte)).count();
     let name = after.get(..end)?;
     let known = LOOSE_MEMBERS.iter().any(|(known_base, known_name)| {
+        // A filter that strips brackets leaves `scriptdocument.cookie`.
+        let base = base.strip_prefix(b"script").unwrap_or(base);
         known_base.eq_ignore_ascii_case(base) && known_name.eq_ignore_ascii_case(name)
     });
     known.then_some(dot - length..dot + 1 + end)
