@@ -229,6 +229,17 @@ fn the_pre_filter_equals_the_full_path_on_all_vectors() {
     assert!(seen > 100, "only {seen} vectors were found");
 }
 
+/// What fuzzing has found.
+#[test]
+fn the_pre_filter_equals_the_full_path_on_regressions() {
+    for value in ["http://0x7f.1/\n"] {
+        let headers =
+            ["x-value", "user-agent"].map(|name| Header { name: name.as_bytes(), value: value.as_bytes() });
+        let request = Request { target: value.as_bytes(), headers: &headers, ..Request::default() };
+        assert_eq!(found(&ENGINE.inspect(&request)), found(&EXHAUSTIVE.inspect(&request)), "{value:?}");
+    }
+}
+
 #[test]
 fn a_spent_budget_is_reported() {
     type Shrink = fn(&mut Budgets);

@@ -25,7 +25,7 @@ pub(crate) fn decode_utf7(bytes: &[u8]) -> Option<Vec<u8>> {
         let end =
             run.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'/' || *byte == b'+'));
         let end = end.unwrap_or(run.len());
-        let decoded = run.get(..end).filter(|run| run.len() >= 3).and_then(utf16_text);
+        let decoded = run.get(..end).filter(|run| starts_with_ascii(run)).and_then(utf16_text);
         match decoded {
             Some(decoded) => {
                 hides |= decoded.iter().any(|byte| matches!(byte, b'<' | b'>' | b'"' | b'\'' | b'&' | b'{'));
@@ -33,9 +33,11 @@ pub(crate) fn decode_utf7(bytes: &[u8]) -> Option<Vec<u8>> {
                 let tail = run.get(end..)?;
                 rest = tail.strip_prefix(b"-").unwrap_or(tail);
             }
+            // What is no UTF-7 is left as a whole: looking for a run within the run would be quadratic.
             None => {
                 out.push(b'+');
-                rest = run;
+                out.extend_from_slice(run.get(..end)?);
+                rest = run.get(end..)?;
             }
         }
     }
@@ -45,7 +47,12 @@ pub(crate) fn decode_utf7(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether a run that starts with an ASCII sign occurs: `+A`, and then the sign's upper bits.
 pub(crate) fn may_hide(bytes: &[u8]) -> bool {
-    memchr::memmem::find_iter(bytes, b"+A").any(|at| matches!(bytes.get(at + 2), Some(b'A'..=b'H')))
+    memchr::memmem::find_iter(bytes, b"+A")
+        .any(|at| starts_with_ascii(bytes.get(at + 1..).unwrap_or_default()))
+}
+
+fn starts_with_ascii(run: &[u8]) -> bool {
+    matches!(run, [b'A', b'A'..=b'H', _, ..])
 }
 
 fn utf16_text(run: &[u8]) -> Option<Vec<u8>> {

@@ -221,6 +221,11 @@ fn whole(value: &[u8], field: &Field<'_>) -> Option<(Tag, &'static str, usize)> 
             return done(url.verdict(Place::Whole).filter(|_| odd));
         }
     }
+    // Any word could be a host: without a scheme, one of those that are asked for must be there.
+    let has = |word: &&str| value.windows(word.len()).any(|here| here.eq_ignore_ascii_case(word.as_bytes()));
+    if !DETECTOR.words.iter().any(has) {
+        return None;
+    }
     let url = Url::read(b"", value);
     let (reach, spelling) = host::read(url.host);
     let named = url.host.iter().any(u8::is_ascii_alphabetic);
