@@ -3,6 +3,7 @@
 mod anomaly;
 mod backdoor;
 mod cmdexe;
+mod code;
 mod crlf;
 mod deser;
 mod jndi;
@@ -48,6 +49,7 @@ pub(crate) const DETECTORS: &[Detector] = &[
     sqli::DETECTOR,
     xss::DETECTOR,
     cmdexe::DETECTOR,
+    code::DETECTOR,
     traversal::DETECTOR,
     traversal::private::DETECTOR,
     jndi::DETECTOR,

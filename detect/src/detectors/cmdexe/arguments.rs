@@ -52,7 +52,7 @@ fn weigh(found: &mut Arguments, argument: &[u8], command: Command) {
     let (score, strong) = match shape {
         Shape::Code => (3, true),
         Shape::SystemPath | Shape::Substitution => (4, true),
-        Shape::Redirection => (2, true),
+        Shape::Redirection => (2, false),
         Shape::Url => (if command.is(Kind::Network) { 2 } else { 1 }, command.is(Kind::Network)),
         Shape::Hidden => (3, true),
         Shape::Variable => (2, false),

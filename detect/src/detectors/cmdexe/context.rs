@@ -75,6 +75,12 @@ struct Seen {
     words: usize,
     word_len: usize,
     lines: usize,
+    /// Whether a quote of either kind is open.
+    single: bool,
+    double: bool,
+    /// Brackets of any kind.
+    opened: usize,
+    closed: usize,
     last: u8,
 }
 
@@ -92,6 +98,10 @@ impl<'a> Contexts<'a> {
             words: 0,
             word_len: 0,
             lines: 0,
+            single: false,
+            double: false,
+            opened: 0,
+            closed: 0,
             last: 0,
         };
         Self { bytes, at: 0, started: false, ticks_until: 0, seen }
@@ -158,7 +168,12 @@ impl<'a> Contexts<'a> {
 
     fn context(&self, opening: Opening, from: usize, at: usize) -> Context {
         let seen = &self.seen;
-        let quoted = matches!(seen.last, b'"' | b'\'' | b')' | b'}' | b']');
+        let quoted = match seen.last {
+            b'"' => seen.double,
+            b'\'' => seen.single,
+            b')' | b'}' | b']' => seen.closed > seen.opened,
+            _ => false,
+        };
         Context {
             opening,
             from,
@@ -193,6 +208,13 @@ impl Seen {
         }
         if byte == b'.' || byte.is_ascii_digit() {
             self.names &= byte.is_ascii_digit() && self.letters;
+        }
+        match byte {
+            b'\'' => self.single = !self.single,
+            b'"' => self.double = !self.double,
+            b'(' | b'{' | b'[' => self.opened += 1,
+            b')' | b'}' | b']' => self.closed += 1,
+            _ => {}
         }
         if !space {
             self.last = byte;

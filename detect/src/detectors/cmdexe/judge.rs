@@ -141,8 +141,9 @@ fn place(bytes: &[u8], context: &Context, command: Command, bare: bool) -> i32 {
     let semicolon = context.opening == Opening::Separator(Separator::Semicolon);
     let listed = context.names && bare && (command.is(Kind::Field) || command.class == Class::English);
     let close = tight && semicolon && !context.leading && !context.prose && !listed;
-    let alone =
-        bare && (context.leading || context.breakout || close || context.opening == Opening::Substitution);
+    let sure = command.class == Class::Sure && tight && !context.prose;
+    let alone = bare
+        && (sure || context.leading || context.breakout || close || context.opening == Opening::Substitution);
     base + i32::from(close) + i32::from(context.breakout) + i32::from(alone) - i32::from(context.prose)
 }
 

@@ -11,6 +11,7 @@
 mod arguments;
 mod commands;
 mod context;
+mod fork;
 mod judge;
 mod shellshock;
 mod windows;
@@ -74,6 +75,9 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     }
     if let Some(span) = windows::find(bytes) {
         return found("CMDEXE-BATCH", span);
+    }
+    if let Some(span) = fork::find(bytes) {
+        return found("CMDEXE-FORK-BOMB", span);
     }
     let mut contexts = Contexts::new(bytes);
     while let Some(context) = contexts.next() {

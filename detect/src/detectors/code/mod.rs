@@ -1,0 +1,250 @@
+//! CODEINJECTION: code of PHP, Java and its expression languages, Node, Python, Ruby, Perl, VBScript, Lua, ColdFusion.
+//!
+//! Catches tags, superglobals, stream wrappers and calls of expressions (`marks.rs`); calls of functions that no value
+//! has but code, and of ordinary ones where place and argument are code (`functions.txt`); class and member names of
+//! runtimes (`names.txt`); Python's double-underscore attributes; loops that never end.
+//! Deliberately misses: calls in prose (`the eval() function`), code in long posts, template literals that call the
+//! application's own functions, stack traces.
+//! False-positive risk: snippets of code sent as a value of their own, class names in error reports that are one name.
+//! Vectors: `vectors/code`.
+
+mod chain;
+mod marks;
+mod tables;
+
+use crate::budget::Steps;
+use crate::detectors::Detector;
+use crate::features::Features;
+use crate::signal::{Location, Tag};
+use crate::value::{Finding, Value};
+
+use self::chain::{Argument, Before, Chain, Chains};
+use self::tables::{Function, Name};
+
+/// The detector's row in the table.
+pub(crate) const DETECTOR: Detector = Detector { name: "code", words: &[], possible, inspect };
+
+/// Words of a text after which a call in it is a post about code.
+const POST: usize = 24;
+
+fn possible(features: Features, _word: bool) -> bool {
+    const MARKS: u32 = Features::PAREN | Features::DOLLAR | Features::LT | Features::AT | Features::PERCENT;
+    features.any(MARKS)
+        || features.all(Features::DOT | Features::ALPHA)
+        || features.all(Features::COLON | Features::SLASH)
+        || features.any(Features::BRACE)
+        || features.all(Features::UNDERSCORE | Features::ALPHA)
+}
+
+fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
+    let bytes = value.bytes;
+    let found = |detector, span| Some(Finding { tag: Tag::CodeInjection, detector, span });
+    // A path and the agent's own name are not read by an interpreter as they are.
+    let words = words(bytes);
+    if words < POST || !is_text(bytes) {
+        if let Some(mark) = marks::find(bytes) {
+            return found(mark.detector, mark.span);
+        }
+    }
+    let post = words >= POST;
+    for chain in Chains::new(bytes) {
+        if !steps.take(1) {
+            return None;
+        }
+        if let Some(detector) = judge(bytes, &chain, post, value.field.location) {
+            return found(detector, chain.start..chain.end);
+        }
+    }
+    None
+}
+
+fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Option<&'static str> {
+    if dunder(bytes, chain) {
+        return Some("CODE-PYTHON-ATTRIBUTE");
+    }
+    let whole = is_whole(bytes, chain);
+    let joined = chain.text.len() > chain.last.len();
+    if joined && !is_trace(bytes, chain) {
+        let in_code = !post && (chain.call.is_some() && !chain.apart || chain.indexed);
+        let quoted = is_reflection(bytes, chain);
+        match tables::name(chain.text) {
+            Some(Name::Anywhere) => return Some("CODE-NAME"),
+            Some(Name::Code) if whole || in_code || quoted => return Some("CODE-NAME"),
+            _ => {}
+        }
+        if whole && is_java_runtime(chain.text) {
+            return Some("CODE-NAME");
+        }
+    }
+    if is_require(bytes, chain) {
+        return Some("CODE-REQUIRE");
+    }
+    let argument = chain.call?;
+    if chain.text.eq_ignore_ascii_case(b"while") && !post {
+        return endless(bytes, chain.end).then_some("CODE-LOOP");
+    }
+    if location == Location::UserAgent {
+        return None;
+    }
+    let function = tables::function(chain.last)?;
+    let member = joined;
+    let code = argument == Argument::Code;
+    let alone = whole_call(bytes, chain);
+    let fires = match (function, chain.before) {
+        _ if post => false,
+        (Function::Sure, Before::Start | Before::Mark) => {
+            !chain.apart || code || (alone && argument == Argument::Nothing)
+        }
+        (Function::Sure, Before::Word) => code && !chain.apart,
+        // Methods of the same name are everybody's: `db.exec("...")`, `re.exec(x)`.
+        (Function::Dangerous, _) if member => false,
+        (Function::Dangerous, Before::Start) => {
+            (alone && (code || argument == Argument::Nothing)) || (!chain.apart && (alone || code))
+        }
+        (Function::Dangerous, Before::Mark) => code && !chain.apart,
+        (Function::Dangerous, Before::Word) => false,
+        (Function::Plain, _) if member => false,
+        (Function::Plain, Before::Start) => breaks_out(bytes, chain) && code && !chain.apart,
+        (Function::Plain, _) => false,
+    };
+    let shell = function == Function::Plain && !post && !member && back_ticked(bytes, chain);
+    (fires || shell).then_some("CODE-CALL")
+}
+
+/// Whether the chain is all there is but punctuation.
+fn is_whole(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    let rest = bytes.get(chain.end..).unwrap_or_default();
+    chain.before == Before::Start && !rest.iter().any(u8::is_ascii_alphanumeric)
+}
+
+/// Whether the value is one call: nothing but punctuation before it, and its parenthesis closes near the end.
+fn whole_call(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    let rest = bytes.get(chain.end..).unwrap_or_default();
+    let Some(close) = rest.iter().rposition(|&byte| byte == b')') else { return false };
+    let tail = rest.get(close + 1..).unwrap_or_default();
+    chain.before == Before::Start && !tail.iter().any(u8::is_ascii_alphanumeric)
+}
+
+/// Whether what stands before closes a string, a call or a statement.
+fn breaks_out(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    let head = bytes.get(..chain.start).unwrap_or_default();
+    let head = head.trim_ascii_end();
+    matches!(head.last(), Some(b';' | b'\'' | b'"' | b')' | b'}' | b'.' | b'|' | b'&' | b'@'))
+}
+
+/// `print(`id`)`
+fn back_ticked(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    let open = chain::skip_blank(bytes, chain.end);
+    bytes.get(open) == Some(&b'(') && bytes.get(chain::skip_blank(bytes, open + 1)) == Some(&b'`')
+}
+
+/// `T(java.lang.Runtime)`, `@java.lang.Runtime@`, `new java.io.File`, `"java.lang.Class"` as an argument.
+fn is_reflection(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    let head = bytes.get(..chain.start).unwrap_or_default();
+    let after = bytes.get(chain.end);
+    head.ends_with(b"T(")
+        || (head.ends_with(b"@") && after == Some(&b'@'))
+        || (head.ends_with(b"new ") && after == Some(&b'('))
+        || head.ends_with(b"forName(\"")
+        || head.ends_with(b"forName('")
+}
+
+/// A line of a stack trace: `at java.lang.Thread.run(Thread.java:1)`, `java.lang.Error: why`.
+fn is_trace(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    let rest = bytes.get(chain.end..).unwrap_or_default();
+    let frame = rest.get(..96).unwrap_or(rest);
+    let frame =
+        frame.iter().position(|&byte| byte == b')').and_then(|close| frame.get(..close)).unwrap_or_default();
+    let place = frame.windows(6).any(|six| six == b".java:" || six == b"Source" || six == b"Method");
+    let error = chain.last.ends_with(b"Exception") || chain.last.ends_with(b"Error");
+    error || (frame.first() == Some(&b'(') && place)
+}
+
+/// `java.any.Runtime`
+fn is_java_runtime(text: &[u8]) -> bool {
+    let java = starts_with_any(text, &[b"java.", b"javax."]);
+    let last = text.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    java && [&b"runtime"[..], b"processbuilder"].iter().any(|name| last.eq_ignore_ascii_case(name))
+}
+
+fn starts_with_any(text: &[u8], heads: &[&[u8]]) -> bool {
+    heads.iter().any(|head| crate::scan::starts_with_ignore_case(text, head))
+}
+
+/// `x.__class__`, `['__globals__']`, `__builtins__.`: attributes through which Python's insides are reached.
+fn dunder(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    const INSIDES: &[&[u8]] = &[
+        b"__class__",
+        b"__mro__",
+        b"__bases__",
+        b"__base__",
+        b"__subclasses__",
+        b"__globals__",
+        b"__builtins__",
+        b"__init__",
+        b"__import__",
+        b"__getitem__",
+        b"__dict__",
+        b"__code__",
+        b"__reduce__",
+        b"__getattribute__",
+    ];
+    let names = chain.text.split(|byte| matches!(byte, b'.' | b':' | b'>' | b'-' | b'?'));
+    let inside = names.filter(|name| INSIDES.contains(name)).count();
+    let before = chain.start.checked_sub(1).and_then(|at| bytes.get(at));
+    let key = matches!(before, Some(b'\'' | b'"')) && bytes.get(chain.end) == before;
+    let bracketed = key && chain.start.checked_sub(2).and_then(|at| bytes.get(at)) == Some(&b'[');
+    inside >= 2 || (inside == 1 && (chain.text.len() > chain.last.len() || chain.indexed || bracketed))
+}
+
+/// `require('child_process')`
+fn is_require(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    const MODULES: &[&[u8]] =
+        &[b"child_process", b"fs", b"net", b"vm", b"os", b"http", b"process", b"module"];
+    if !matches!(chain.last, b"require" | b"import" | b"getBuiltinModule") {
+        return false;
+    }
+    let rest = bytes.get(chain.end..).unwrap_or_default();
+    let Some(name) = rest.strip_prefix(b"('").or(rest.strip_prefix(b"(\"")).or(rest.strip_prefix(b"(`"))
+    else {
+        return false;
+    };
+    let name = name.strip_prefix(b"node:").unwrap_or(name);
+    let len = name.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    let closed = name.get(len).is_some_and(|byte| matches!(byte, b'\'' | b'"' | b'`'));
+    closed && name.get(..len).is_some_and(|name| MODULES.contains(&name)) && chain.before != Before::Word
+}
+
+/// `while(true);`: a condition that is a constant.
+fn endless(bytes: &[u8], at: usize) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default().trim_ascii_start();
+    let Some(inner) = rest.strip_prefix(b"(") else { return false };
+    let Some(close) = inner.iter().take(32).position(|&byte| byte == b')') else { return false };
+    let condition = inner.get(..close).unwrap_or_default().trim_ascii();
+    let condition = condition.iter().position(|byte| !matches!(byte, b'!' | b'-' | b'+' | b'~' | b' '));
+    let constant =
+        condition.and_then(|from| inner.get(..close)?.trim_ascii().get(from..)).unwrap_or_default();
+    let known: [&[u8]; 8] = [b"true", b"1", b"0", b"Infinity", b"String", b"Number", b"Object", b"NaN"];
+    let after = inner.get(close + 1..).unwrap_or_default().trim_ascii_start();
+    known.contains(&constant) && matches!(after.first(), Some(b';' | b'{'))
+}
+
+/// Words of prose in the value, counted up to [`POST`].
+fn words(bytes: &[u8]) -> usize {
+    bytes
+        .split(|byte| byte.is_ascii_whitespace())
+        .filter(|word| {
+            word.len() >= 2
+                && word.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b',' | b'.'))
+        })
+        .take(POST)
+        .count()
+}
+
+/// Whether a value that has many words is text for people: it does not begin as code does.
+fn is_text(bytes: &[u8]) -> bool {
+    bytes
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'#' | b'*' | b'>' | b'-'))
+}

@@ -1,0 +1,113 @@
+//! Functions and classes by name.
+
+use std::cmp::Ordering;
+
+use crate::lists;
+
+const FUNCTIONS_TEXT: &str = include_str!("functions.txt");
+const FUNCTIONS: [&str; lists::count(FUNCTIONS_TEXT)] = lists::lines(FUNCTIONS_TEXT);
+const NAMES_TEXT: &str = include_str!("names.txt");
+const NAMES: [&str; lists::count(NAMES_TEXT)] = lists::lines(NAMES_TEXT);
+
+/// How much a call of a function says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Function {
+    /// No value calls it but code.
+    Sure,
+    /// Runs what it is given.
+    Dangerous,
+    /// An ordinary function.
+    Plain,
+}
+
+/// How much a dotted name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// Decides anywhere.
+    Anywhere,
+    /// Decides as the whole value or in code.
+    Code,
+}
+
+/// Looks a function up, in any case as PHP would.
+pub(crate) fn function(name: &[u8]) -> Option<Function> {
+    let row =
+        FUNCTIONS.binary_search_by(|row| compare(row.split(' ').next().unwrap_or_default(), name)).ok()?;
+    Some(match FUNCTIONS.get(row)?.split(' ').nth(1)? {
+        "s" => Function::Sure,
+        "d" => Function::Dangerous,
+        _ => Function::Plain,
+    })
+}
+
+/// The weightiest dotted name within `chain`, at the borders of its names.
+pub(crate) fn name(chain: &[u8]) -> Option<Name> {
+    let mut best = None;
+    let mut at = 0;
+    for _ in 0..16 {
+        let Some(rest) = chain.get(at..) else { break };
+        let first = NAMES.partition_point(|row| compare(tail(row), rest) == Ordering::Less);
+        // A name that is the start of `rest` sorts at most a few rows before it.
+        for row in NAMES.iter().take(first + 1).rev().take(8) {
+            if starts_with(rest, tail(row).as_bytes()) {
+                if row.starts_with('!') {
+                    return Some(Name::Anywhere);
+                }
+                best = Some(Name::Code);
+            }
+        }
+        match rest.iter().position(|&byte| !byte.is_ascii_alphanumeric() && byte != b'_') {
+            Some(joint) => at += joint + 1,
+            None => break,
+        }
+    }
+    best
+}
+
+fn tail(row: &str) -> &str {
+    row.split_at_checked(2).map_or("", |(_, name)| name)
+}
+
+/// Whether `rest` starts with the dotted `name`, any joint for the dot, up to the end of a name.
+fn starts_with(rest: &[u8], name: &[u8]) -> bool {
+    let joint = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'_';
+    let same =
+        |(here, wanted): (&u8, &u8)| here.eq_ignore_ascii_case(wanted) || (*wanted == b'.' && joint(*here));
+    rest.len() >= name.len()
+        && rest.iter().zip(name).all(same)
+        && rest.get(name.len()).is_none_or(|byte| joint(*byte))
+}
+
+fn compare(known: &str, name: &[u8]) -> Ordering {
+    known.bytes().cmp(name.iter().map(u8::to_ascii_lowercase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_sorted_and_lower_case() {
+        assert!(FUNCTIONS.is_sorted());
+        assert!(NAMES.is_sorted_by_key(|row| tail(row)));
+        assert!(FUNCTIONS.iter().chain(&NAMES).all(|row| *row == row.to_ascii_lowercase()));
+    }
+
+    #[test]
+    fn every_name_is_found_whole_and_inside() {
+        for row in NAMES {
+            assert!(name(tail(row).as_bytes()).is_some(), "{row}");
+            assert!(name(format!("x.{}.y", tail(row)).as_bytes()).is_some(), "{row}");
+        }
+        assert_eq!(name(b"java.lang.NullPointerException"), None);
+        assert_eq!(name(b"java.lang.Runtimes"), None);
+        assert_eq!(name(b"java.lang.Runtime.getRuntime"), Some(Name::Anywhere));
+    }
+
+    #[test]
+    fn functions_are_found_in_any_case() {
+        assert_eq!(function(b"Base64_Decode"), Some(Function::Sure));
+        assert_eq!(function(b"SYSTEM"), Some(Function::Dangerous));
+        assert_eq!(function(b"systems"), None);
+    }
+}
