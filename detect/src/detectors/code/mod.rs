@@ -39,14 +39,12 @@ fn possible(features: Features, _word: bool) -> bool {
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
     let found = |detector, span| Some(Finding { tag: Tag::CodeInjection, detector, span });
-    // A path and the agent's own name are not read by an interpreter as they are.
     let words = words(bytes);
-    if words < POST || !is_text(bytes) {
-        if let Some(mark) = marks::find(bytes) {
-            return found(mark.detector, mark.span);
-        }
-    }
     let post = words >= POST;
+    let mark = if post && is_text(bytes) { None } else { marks::find(bytes) };
+    if let Some(mark) = mark {
+        return found(mark.detector, mark.span);
+    }
     for chain in Chains::new(bytes) {
         if !steps.take(1) {
             return None;
@@ -232,7 +230,7 @@ fn endless(bytes: &[u8], at: usize) -> bool {
 /// Words of prose in the value, counted up to [`POST`].
 fn words(bytes: &[u8]) -> usize {
     bytes
-        .split(|byte| byte.is_ascii_whitespace())
+        .split(u8::is_ascii_whitespace)
         .filter(|word| {
             word.len() >= 2
                 && word.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b',' | b'.'))

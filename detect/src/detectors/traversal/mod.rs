@@ -27,9 +27,9 @@ use self::path::{Chain, Chains, Edge, Reading};
 pub(crate) const DETECTOR: Detector = Detector { name: "traversal", words: WORDS, possible, inspect };
 
 /// Marks of a climb; the rest are names of files.
-const MARKS: [&str; 16] = [
+const MARKS: [&str; 17] = [
     "..", ".?", "?.", "??", "./.", ".\\.", "0x2e", "%u2024", "%uff0e", "%u002e", ".\0", ".\u{1}", "\u{2024}",
-    "\u{ff0e}", "\u{fffd}", ".0x",
+    "\u{ff0e}", "\u{fffd}", ".0x", "%2%e",
 ];
 const WORDS: &[&str] = &lists::concat::<{ MARKS.len() + files::LAST.len() }>(&MARKS, &files::LAST);
 
@@ -125,13 +125,14 @@ fn judge(chain: &Chain, bytes: &[u8]) -> Option<&'static str> {
     if file {
         return Some("TRAVERSAL-FILE");
     }
-    if chain.odd >= 2 || (chain.odd == 1 && whole && chain.escapes && !chain.name.is_empty()) {
-        return Some("TRAVERSAL-ODD-CLIMB");
-    }
     if leads && (chain.padded || chain.stays >= 6 || chain.ellipses >= 3) {
         return Some("TRAVERSAL-PADDING");
     }
     let extension = Extension::of(bytes.get(chain.name.clone()).unwrap_or_default());
+    let asset = extension == Extension::Asset && chain.climbs <= 4;
+    if chain.odd >= 2 || (chain.odd == 1 && whole && chain.escapes && !chain.name.is_empty() && !asset) {
+        return Some("TRAVERSAL-ODD-CLIMB");
+    }
     let climbs = match (chain.climbs, extension) {
         (0, _) => false,
         (1, Extension::Secret) => whole && chain.escapes,

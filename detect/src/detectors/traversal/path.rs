@@ -52,6 +52,9 @@ pub(crate) enum Reading {
     RequestPath,
 }
 
+/// A row of one letter or of dots this long fills a buffer, it names nothing.
+const PADDING: usize = 96;
+
 /// Walks the chains of a value.
 #[derive(Debug)]
 pub(crate) struct Chains<'a> {
@@ -142,11 +145,23 @@ struct Segment {
     odd: bool,
     /// Dots since the last other byte.
     trailing_dots: usize,
+    /// The longest row of dots or of one letter.
+    row: usize,
+    row_now: usize,
+    row_byte: u8,
 }
 
 impl Segment {
     fn is_climb(&self) -> bool {
         self.dots == 2 && self.bytes == 0
+    }
+
+    fn in_row(&mut self, byte: u8) {
+        self.row_now = if byte == self.row_byte { self.row_now + 1 } else { 1 };
+        self.row_byte = byte;
+        if byte == b'.' || byte.is_ascii_alphabetic() {
+            self.row = self.row.max(self.row_now);
+        }
     }
 
     fn dotish(&self) -> usize {
@@ -163,6 +178,8 @@ struct Walk<'a> {
     parents: Parents<'a>,
     folder: bool,
     separated: bool,
+    /// Whether the segment before is a climb.
+    climbed: bool,
     depth: usize,
     run: usize,
     chain: Chain,
@@ -193,6 +210,7 @@ impl<'a> Walk<'a> {
             parents: Parents::default(),
             folder: false,
             separated: false,
+            climbed: false,
             depth: 0,
             run: 0,
             chain,
@@ -216,6 +234,7 @@ impl<'a> Walk<'a> {
             Kind::Dot => {
                 self.segment.dots += 1;
                 self.segment.trailing_dots += 1;
+                self.segment.in_row(b'.');
             }
             Kind::Wild => self.segment.wilds += 1,
             Kind::Question => self.segment.questions += 1,
@@ -236,6 +255,7 @@ impl<'a> Walk<'a> {
                 }
                 self.segment.bytes += here.len;
                 self.segment.trailing_dots = 0;
+                self.segment.in_row(self.text.get(at).copied().unwrap_or(0));
             }
         }
         self.segment.odd |= here.odd;
@@ -246,13 +266,18 @@ impl<'a> Walk<'a> {
         let segment = self.segment;
         let closed_before = self.separated;
         self.separated |= closed;
+        let climbs = self.chain.climbs;
         self.segment = Segment { start: at, ..Segment::default() };
+        self.chain.padded |= closed_before && segment.row >= PADDING && segment.dots >= 2;
         if segment.bytes > 0 {
             self.chain.joined |= closed && segment.trailing_dots >= 2 && segment.bytes > 0;
             self.name(segment.start, at);
+            self.climbed = false;
             return;
         }
         match segment.dotish() {
+            // `..//`: a filter took something out, or is meant to.
+            0 if closed && self.climbed => self.chain.odd += 1,
             0 => {}
             1 if segment.dots == 1 => {
                 self.run += 1;
@@ -263,6 +288,7 @@ impl<'a> Walk<'a> {
             n if closed || closed_before || n == 2 => self.climb(n, &segment),
             _ => {}
         }
+        self.climbed = self.chain.climbs > climbs;
     }
 
     fn climb(&mut self, n: usize, segment: &Segment) {

@@ -66,6 +66,16 @@ fn percent(tail: &[u8]) -> Unit {
         };
     }
     match tail {
+        // A decoder that reads digit by digit left `%2%f` of `%%32%%66`.
+        [high, b'%', low, ..] if hex_digit(*high).is_some() && hex_digit(*low).is_some() => {
+            let code = hex_digit(*high).unwrap_or(0) << 4 | hex_digit(*low).unwrap_or(0);
+            match ascii(u32::from(code)) {
+                Some(kind) => Unit::odd(kind, 4),
+                None => Unit::plain(Kind::Byte),
+            }
+        }
+        // A percent sign before a byte that no URL has is what is left of an escape.
+        [0x80..=0xff, ..] => Unit::odd(Kind::Control, 1),
         [high, low, ..] if high.is_ascii_alphanumeric() && low.is_ascii_alphanumeric() => {
             if hex_digit(*high).is_some() && hex_digit(*low).is_some() {
                 Unit::plain(Kind::Byte)
@@ -119,6 +129,8 @@ fn multi_byte(lead: u8, tail: &[u8]) -> Unit {
             .try_fold(u32::from(bits), |code, &b| (b & 0xc0 == 0x80).then(|| code << 6 | u32::from(b & 0x3f)))
     });
     match code {
+        // A lead byte was replaced, what it led is left: `^` and `n` are a dot with stray bits.
+        Some(0xfffd) if matches!(tail.get(more), Some(b'^' | b'n')) => Unit::odd(Kind::Wild, more + 2),
         Some(code) if code < 0x80 => Unit::odd(ascii(code).unwrap_or(Kind::Wild), more + 1),
         Some(code) => match look_alike(code) {
             Some(kind) => Unit::odd(kind, more + 1),
