@@ -18,8 +18,9 @@ use crate::value::{Finding, Value};
 /// The detector's row in the table.
 pub(crate) const DETECTOR: Detector = Detector {
     name: "smuggling",
-    words: &[" http/"],
-    possible: |features, word| word && features.any(Features::LINE),
+    words: &["http/"],
+    // Folded breaks are letters outside ASCII.
+    possible: |features, word| word && features.any(Features::LINE | Features::HIGH),
     inspect,
 };
 

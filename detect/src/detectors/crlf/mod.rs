@@ -21,7 +21,7 @@ use crate::value::{Field, Finding, Part, Value};
 /// The detector's row in the table.
 pub(crate) const DETECTOR: Detector = Detector {
     name: "crlf",
-    words: &["嘊嘍", "嘍嘊"],
+    words: &["嘊嘍", "嘍嘊", "嘊嘊", "嘍嘍"],
     possible: |features, word| word || features.any(Features::LINE),
     inspect,
 };

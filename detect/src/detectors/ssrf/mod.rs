@@ -31,8 +31,8 @@ pub(crate) const DETECTOR: Detector = Detector {
     words: &[
         "//",
         "169.254.",
-        "metadata.",
-        ".internal",
+        "metadata",
+        "instance-data",
         "localhost",
         "file:",
         "netdoc:",
@@ -41,6 +41,29 @@ pub(crate) const DETECTOR: Detector = Detector {
         "https:",
         "100.100.100.200",
         "ip6-",
+        "/latest/",
+        "/computemetadata/",
+        "/opc/",
+        "/openstack",
+        ".docker.internal",
+        ".containers.internal",
+        ".cluster.local",
+        "kubernetes.default",
+        ".consul",
+        "localtest.me",
+        "lvh.me",
+        "vcap.me",
+        "lacolhost.com",
+        "localh.st",
+        "bugbounty.dod.network",
+        "spoofed.burpcollaborator.net",
+        "mail.ebc.apple.com",
+        ".nip.io",
+        ".sslip.io",
+        ".xip.io",
+        ".rbndr.us",
+        ".1u.ms",
+        ".traefik.me",
     ],
     possible: |_, word| word,
     inspect,
@@ -227,6 +250,9 @@ fn whole(value: &[u8], field: &Field<'_>) -> Option<(Tag, &'static str, usize)> 
         return None;
     }
     let url = Url::read(b"", value);
+    if !url.host.iter().all(|&byte| byte.is_ascii_alphanumeric() || b".-[]:".contains(&byte)) {
+        return None;
+    }
     let (reach, spelling) = host::read(url.host);
     let named = url.host.iter().any(u8::is_ascii_alphabetic);
     match reach {
