@@ -46,6 +46,46 @@ pub(crate) const fn tails<'a, const N: usize>(entries: &[&'a str; N], separator:
     out
 }
 
+/// How many of `entries` have no `byte`.
+pub(crate) const fn count_without(entries: &[&str], byte: u8) -> usize {
+    let (mut entry, mut count) = (0, 0);
+    while entry < entries.len() {
+        count += !has(entries[entry], byte) as usize;
+        entry += 1;
+    }
+    count
+}
+
+/// Those of `names` whose entry has no `byte`; `N` is the entries' [`count_without`].
+pub(crate) const fn without<const N: usize>(
+    entries: &[&str],
+    names: &[&'static str],
+    byte: u8,
+) -> [&'static str; N] {
+    let mut out = [""; N];
+    let (mut entry, mut at) = (0, 0);
+    while entry < entries.len() && at < N {
+        if !has(entries[entry], byte) {
+            out[at] = names[entry];
+            at += 1;
+        }
+        entry += 1;
+    }
+    out
+}
+
+const fn has(entry: &str, byte: u8) -> bool {
+    let bytes = entry.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == byte {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
 const fn slice(text: &str, from: usize, to: usize) -> &str {
     text.split_at(to).0.split_at(from).1
 }

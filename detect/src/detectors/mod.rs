@@ -51,6 +51,7 @@ pub(crate) const DETECTORS: &[Detector] = &[
     cmdexe::DETECTOR,
     code::DETECTOR,
     traversal::DETECTOR,
+    traversal::FOLDERS,
     traversal::private::DETECTOR,
     jndi::DETECTOR,
     xxe::DETECTOR,

@@ -10,6 +10,9 @@ const FILES: [&str; lists::count(TEXT)] = lists::lines(TEXT);
 /// The last segment of each, for the word pass; a bare `! name` keeps its class in front.
 pub(crate) const LAST: [&str; FILES.len()] = lists::tails(&lists::tails(&FILES, b' '), b'/');
 
+/// Those that are named without a folder.
+pub(crate) const BARE: [&str; lists::count_without(&FILES, b'/')] = lists::without(&FILES, &LAST, b'/');
+
 /// How much naming a file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {

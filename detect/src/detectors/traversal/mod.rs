@@ -26,12 +26,16 @@ use self::path::{Chain, Chains, Edge, Reading};
 /// The detector's row in the table.
 pub(crate) const DETECTOR: Detector = Detector { name: "traversal", words: WORDS, possible, inspect };
 
+/// The row for files that are named with their folder: their names are everyday words, which need a separator.
+pub(crate) const FOLDERS: Detector =
+    Detector { name: "traversal-folders", words: &files::LAST, possible: in_folder, inspect };
+
 /// Marks of a climb; the rest are names of files.
-const MARKS: [&str; 17] = [
+const MARKS: [&str; 19] = [
     "..", ".?", "?.", "??", "./.", ".\\.", "0x2e", "%u2024", "%uff0e", "%u002e", ".\0", ".\u{1}", "\u{2024}",
-    "\u{ff0e}", "\u{fffd}", ".0x", "%2%e",
+    "\u{ff0e}", "\u{fffd}", ".0x", "0x2f", "0x5c", "%2%e",
 ];
-const WORDS: &[&str] = &lists::concat::<{ MARKS.len() + files::LAST.len() }>(&MARKS, &files::LAST);
+const WORDS: &[&str] = &lists::concat::<{ MARKS.len() + files::BARE.len() }>(&MARKS, &files::BARE);
 
 /// Extensions of what pages and modules refer to beside them.
 const ASSETS: &[&str] = &[
@@ -72,14 +76,17 @@ const SECRETS: &[&str] = &[
     "history",
 ];
 
-fn possible(features: Features, word: bool) -> bool {
+fn possible(_: Features, word: bool) -> bool {
+    word
+}
+
+fn in_folder(features: Features, word: bool) -> bool {
     const SEPARATORS: u32 = Features::SLASH
         | Features::BACKSLASH
         | Features::HIGH
         | Features::PERCENT
-        | Features::DIGIT
-        | Features::DOT
-        | Features::UNDERSCORE;
+        | Features::NUL
+        | Features::CONTROL;
     word && features.any(SEPARATORS)
 }
 
