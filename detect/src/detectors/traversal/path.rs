@@ -255,7 +255,9 @@ impl<'a> Walk<'a> {
                 }
                 self.segment.bytes += here.len;
                 self.segment.trailing_dots = 0;
-                self.segment.in_row(self.text.get(at).copied().unwrap_or(0));
+                for &byte in self.text.get(at..at + here.len).unwrap_or_default() {
+                    self.segment.in_row(byte);
+                }
             }
         }
         self.segment.odd |= here.odd;
