@@ -115,6 +115,12 @@ impl<'a> Contexts<'a> {
         }
         while let Some(&byte) = self.bytes.get(self.at) {
             let from = self.at;
+            let letters = self.bytes.iter().skip(from).take_while(|byte| byte.is_ascii_alphabetic()).count();
+            if letters > 0 {
+                self.at += letters;
+                self.seen.add_letters(letters, self.bytes.get(self.at - 1).copied().unwrap_or_default());
+                continue;
+            }
             let rest = self.bytes.get(from + 1..).unwrap_or_default();
             let opening = match byte {
                 b';' | b'|' | b'&' | b'\n' | b'\r' | b'`' | b'$' | b'<' | b'>' | b'\\' => {
@@ -188,6 +194,14 @@ impl<'a> Contexts<'a> {
 }
 
 impl Seen {
+    /// Adds a row of letters, of which `last` is the last.
+    fn add_letters(&mut self, count: usize, last: u8) {
+        self.alphanumeric = true;
+        self.letters = true;
+        self.word_len += count;
+        self.last = last;
+    }
+
     fn add(&mut self, byte: u8) {
         let separator = matches!(byte, b';' | b'|' | b'&' | b'\n' | b'\r' | b',');
         let space = byte == b' ' || byte == b'\t';

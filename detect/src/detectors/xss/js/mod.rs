@@ -114,6 +114,11 @@ pub(super) fn is_url_code(code: &[u8]) -> bool {
 
 /// A run of `[]()!+` that builds its words out of nothing.
 fn soup(bytes: &[u8]) -> Option<Range<usize>> {
+    // Most texts end here: without three of these there are no three signs, without one of those no pair.
+    let few = memchr::memchr2_iter(b'+', b'!', bytes).take(3).count() < 3;
+    if few || memchr::memchr3(b']', b'}', b'+', bytes).is_none() {
+        return None;
+    }
     let mut from = 0;
     let mut pairs = 0;
     let mut signs = 0;
