@@ -266,7 +266,10 @@ impl<'a> Lexer<'a> {
             return Kind::Number;
         }
         self.cursor = start;
-        take_name(&mut self.cursor);
+        // A point begins a number and no name: it must be taken all the same.
+        if take_name(&mut self.cursor).is_empty() {
+            self.cursor.skip(1);
+        }
         Kind::Name(Word::Technical)
     }
 
