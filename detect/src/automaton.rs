@@ -46,16 +46,15 @@ impl Automaton {
     /// The owners of the words in `bytes`, a bit each.
     pub(crate) fn find(&self, bytes: &[u8]) -> u64 {
         let mut found = 0;
-        if bytes.len() < SHORTEST_LANES.max(4 * self.overlap) {
+        if bytes.len() < SHORTEST_LANES.max(2 * self.overlap) {
             self.run(0, bytes, &mut found);
             return found;
         }
-        let (a, rest) = bytes.split_at_checked(bytes.len() / 4).unwrap_or((bytes, &[]));
-        let (b, rest) = rest.split_at_checked(a.len()).unwrap_or((rest, &[]));
-        let (c, rest) = rest.split_at_checked(a.len()).unwrap_or((rest, &[]));
-        let (d, rest) = rest.split_at_checked(a.len()).unwrap_or((rest, &[]));
+        // Each lane reads as far into the next as a word can reach, so that all four are of one length.
+        let start = (bytes.len() - self.overlap) / 4;
+        let lane = |n: usize| bytes.get(n * start..(n + 1) * start + self.overlap).unwrap_or_default();
         let mut states = [0; 4];
-        for (((&a, &b), &c), &d) in a.iter().zip(b).zip(c).zip(d) {
+        for (((&a, &b), &c), &d) in lane(0).iter().zip(lane(1)).zip(lane(2)).zip(lane(3)) {
             states = [
                 self.step(states[0], a, &mut found),
                 self.step(states[1], b, &mut found),
@@ -63,9 +62,7 @@ impl Automaton {
                 self.step(states[3], d, &mut found),
             ];
         }
-        for (state, after) in states.into_iter().zip([b, c, d, rest]) {
-            self.run(state, after.get(..self.overlap).unwrap_or(after), &mut found);
-        }
+        self.run(states[3], bytes.get(4 * start + self.overlap..).unwrap_or_default(), &mut found);
         found
     }
 
