@@ -232,7 +232,7 @@ fn the_pre_filter_equals_the_full_path_on_all_vectors() {
 /// What fuzzing has found.
 #[test]
 fn the_pre_filter_equals_the_full_path_on_regressions() {
-    for value in ["http://0x7f.1/\n"] {
+    for value in ["http://0x7f.1/\n", ".\x10\0\0\0\0\0\0\0.\n"] {
         let headers =
             ["x-value", "user-agent"].map(|name| Header { name: name.as_bytes(), value: value.as_bytes() });
         let request = Request { target: value.as_bytes(), headers: &headers, ..Request::default() };
