@@ -1,7 +1,7 @@
 //! Clauses: `union`, `where`, `order by`, `into outfile` and their kin, aliases, and statements run on.
 
 use crate::detectors::sqli::facts::Union;
-use crate::detectors::sqli::frame::{Bits, Frame, Mode};
+use crate::detectors::sqli::frame::{Bits, Frame, Mode, Opened};
 use crate::detectors::sqli::grammar::{Grammar, State};
 use crate::detectors::sqli::statement;
 use crate::detectors::sqli::token::Kind;
@@ -13,6 +13,11 @@ impl Grammar<'_, '_> {
         match word {
             Word::Union => self.union(),
             Word::From if mode == Mode::Items => self.enter(Mode::Tables),
+            // The rest of a query whose beginning the application wrote: `1) from users where`.
+            Word::From if mode == Mode::Base => {
+                self.facts.clauses.tables = true;
+                self.enter(Mode::Tables)
+            }
             Word::Where if matches!(mode, Mode::Items | Mode::Tables | Mode::Base) => {
                 self.facts.clauses.conditions |= mode == Mode::Base;
                 self.enter(Mode::Condition)
@@ -61,11 +66,13 @@ impl Grammar<'_, '_> {
                 Some(State::Operand)
             }
             Word::On | Word::Using if mode == Mode::Tables => self.enter(Mode::Condition),
-            Word::Direction if mode == Mode::Sort => Some(State::Operator),
-            _ if mode == Mode::Arguments => match self.lexer.peek().kind {
-                Kind::Close | Kind::Comma | Kind::Name(_) | Kind::Text => Some(State::Operator),
-                _ => Some(State::Operand),
-            },
+            Word::Direction if matches!(mode, Mode::Sort | Mode::Base) => Some(State::Operator),
+            _ if mode == Mode::Arguments && self.frames.top().call != Opened::Counted => {
+                match self.lexer.peek().kind {
+                    Kind::Close | Kind::Comma | Kind::Name(_) | Kind::Text => Some(State::Operator),
+                    _ => Some(State::Operand),
+                }
+            }
             Word::Plain
             | Word::Quoted
             | Word::Technical

@@ -11,6 +11,8 @@ pub(super) struct Facts {
     pub(super) cut: bool,
     /// Comparisons of a name with a constant.
     pub(super) half: u16,
+    /// One of them has the name on the left: `id=1`.
+    pub(super) assigned: bool,
     /// Comparisons of names.
     pub(super) soft: u16,
     /// Terms beside a logic operator that are a number, `null` or `true`.
@@ -39,6 +41,10 @@ pub(super) struct Facts {
     pub(super) closes: u16,
     /// Commas outside parentheses.
     pub(super) commas: u16,
+    /// Statements ended with `;`.
+    pub(super) semicolons: u16,
+    /// An operand was a name.
+    pub(super) named: bool,
     /// Casts with `::`.
     pub(super) casts: u16,
     /// How far a union got.
@@ -115,6 +121,8 @@ pub(super) struct Clauses {
     pub(super) sorted: bool,
     /// `having` or `where` behind an operand.
     pub(super) conditions: bool,
+    /// `from` behind the application's own expression.
+    pub(super) tables: bool,
     /// `limit` with a number.
     pub(super) limit: bool,
     /// `into outfile 'x'`.

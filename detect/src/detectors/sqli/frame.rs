@@ -70,6 +70,8 @@ pub(super) enum Opened {
     Known,
     /// By a call of a function that delays, reads, writes or runs; not yet counted.
     Dangerous,
+    /// By such a call, counted.
+    Counted,
 }
 
 /// One open parenthesis.
@@ -140,7 +142,7 @@ impl Frame {
     pub(super) fn dangerous(&mut self) -> bool {
         let first = self.call == Opened::Dangerous;
         if first {
-            self.call = Opened::Known;
+            self.call = Opened::Counted;
         }
         first
     }
@@ -162,7 +164,7 @@ impl Frame {
     /// What the closed frame is as an operand.
     pub(super) fn result(self) -> Bits {
         match (self.call, self.mode) {
-            (Opened::Known | Opened::Dangerous, _) => Bits::CALL,
+            (Opened::Known | Opened::Dangerous | Opened::Counted, _) => Bits::CALL,
             (Opened::Unknown, _) => Bits::NAME,
             (Opened::Plainly, Mode::Group | Mode::Base | Mode::Arguments) => self.all,
             (Opened::Plainly, Mode::Case) => Bits::QUERY,

@@ -74,6 +74,8 @@ pub(super) fn continues(word: Word) -> bool {
             | Word::Procedure
             | Word::As
             | Word::Collate
+            | Word::From
+            | Word::Direction
     )
 }
 
@@ -279,6 +281,7 @@ impl Grammar<'_, '_> {
 
     /// Notes an operand.
     pub(super) fn value(&mut self, bits: Bits) -> Option<State> {
+        self.facts.named |= bits.has(Bits::NAME);
         let frame = self.frames.top();
         frame.right.add(bits);
         if frame.dangerous() {
@@ -335,6 +338,10 @@ impl Grammar<'_, '_> {
                     Kind::Name(_) => Some(State::Operator),
                     _ => None,
                 }
+            }
+            Kind::Open if self.lexer.peek().kind == Kind::Name(Word::Union) => {
+                self.frames.push(Frame::of(Mode::Group));
+                Some(State::Operator)
             }
             Kind::Open if matches!(self.lexer.peek().kind, Kind::Name(Word::Select)) => {
                 self.facts.select.adjacent = true;
@@ -463,6 +470,7 @@ impl Grammar<'_, '_> {
     }
 
     fn semicolon(&mut self) -> Option<State> {
+        self.facts.semicolons = self.facts.semicolons.saturating_add(1);
         self.end_term();
         self.frames.reset();
         while self.lexer.peek().kind == Kind::Semicolon {

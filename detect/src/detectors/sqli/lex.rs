@@ -164,7 +164,15 @@ impl<'a> Lexer<'a> {
             b'[' => Kind::OpenBracket,
             b']' => Kind::CloseBracket,
             b',' => Kind::Comma,
-            b';' => Kind::Semicolon,
+            b';' => {
+                if self.cursor.peek() == Some(0) {
+                    // Jet and others stop reading at a NUL.
+                    self.ending = Ending::Comment;
+                    self.ending_at = self.cursor.at();
+                    self.cursor.skip(usize::MAX);
+                }
+                Kind::Semicolon
+            }
             b'.' => Kind::Dot,
             b'*' => Kind::Star,
             b'+' => Kind::Sign,
@@ -423,6 +431,14 @@ impl<'a> Lexer<'a> {
 
     /// `n'text'`, `x'1f'`, `_utf8'text'`, `q'[text]'`: a string with a mark before it.
     fn prefixed(&mut self, mark: &[u8]) -> Option<Kind> {
+        if let [b'_', _, ..] = mark {
+            // A space may stand in `_utf8 'text'`.
+            let mut ahead = self.cursor;
+            ahead.take_while(|byte| byte.is_ascii_whitespace());
+            if ahead.peek() == Some(b'\'') {
+                self.cursor = ahead;
+            }
+        }
         let quote = self.cursor.peek().filter(|byte| matches!(byte, b'\'' | b'"'))?;
         match mark {
             [b'n' | b'N' | b'x' | b'X' | b'b' | b'B' | b'e' | b'E'] | [b'_', _, ..] => {
@@ -439,7 +455,9 @@ impl<'a> Lexer<'a> {
                 };
                 let mut ahead = self.cursor;
                 ahead.skip(2);
-                let length = memchr::memmem::find(ahead.rest(), &[close, b'\''])?;
+                let near = ahead.rest();
+                let near = near.get(..ORACLE_QUOTE).unwrap_or(near);
+                let length = memchr::memmem::find(near, &[close, b'\''])?;
                 ahead.skip(length + 2);
                 self.cursor = ahead;
                 Some(Kind::Text)
@@ -448,6 +466,9 @@ impl<'a> Lexer<'a> {
         }
     }
 }
+
+/// The longest `q'[...]'` that is read as one, so that many unfinished ones cost no more than their length.
+const ORACLE_QUOTE: usize = 2048;
 
 /// The parts of a dotted name that are read as one: server, database, schema, table, column.
 const MAX_PARTS: usize = 5;

@@ -123,21 +123,22 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
 
 /// Reads the value where a number, a name or an expression would stand.
 fn bare(bytes: &[u8], backslash: Backslash, steps: &mut Steps, differs: &mut bool) -> Option<Finding> {
-    let mut lexer = Lexer::new(bytes, 0, backslash);
+    // A backslash in front is what is left of an escape.
+    let mut lexer = Lexer::new(bytes, usize::from(bytes.first() == Some(&b'\\')), backslash);
     let first = lexer.peek();
     let (state, prefix, bits) = match first.kind {
         Kind::End => return None,
         Kind::Number => (State::Operand, Prefix::Number, Bits::NONE),
         Kind::Text => (State::Operand, Prefix::Text, Bits::NONE),
         Kind::Name(word) if grammar::continues(word) && !called(&lexer) => {
-            (State::Operator, Prefix::Absent, Bits::OTHER)
+            (State::Operator, Prefix::Absent, Bits::NAME)
         }
         Kind::Name(word) if words::is_constant(word) => (State::Operand, Prefix::Hard, Bits::NONE),
         Kind::Name(_) if called(&lexer) => (State::Operand, Prefix::Hard, Bits::NONE),
         Kind::Name(_) => (State::Operand, Prefix::Name, Bits::NONE),
         Kind::Sign | Kind::Unary => (State::Operand, signed(lexer), Bits::NONE),
         Kind::Open | Kind::Variable | Kind::OpenBrace => (State::Operand, Prefix::Hard, Bits::NONE),
-        _ => (State::Operator, Prefix::Absent, Bits::OTHER),
+        _ => (State::Operator, Prefix::Absent, Bits::NAME),
     };
     let facts = grammar::read(&mut lexer, steps, state, bits);
     *differs |= lexer.escaped_quote;

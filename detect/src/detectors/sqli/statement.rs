@@ -20,7 +20,7 @@ pub(super) fn read(lexer: &mut Lexer<'_>, word: Word) -> Statement {
         Word::Exec => exec(lexer),
         Word::Declare => declare(lexer),
         Word::Shutdown => ended(lexer, Weak),
-        Word::Grant => somewhere(lexer, |word| matches!(word, Word::On)),
+        Word::Grant => grant(lexer),
         Word::Copy => copy(lexer),
         Word::Load => load(lexer),
         Word::Call | Word::Do => call(lexer),
@@ -44,6 +44,7 @@ fn select(lexer: &mut Lexer<'_>) -> Statement {
     match lexer.next().kind {
         Kind::Star | Kind::Variable | Kind::Number | Kind::Text => Sure,
         Kind::Name(Word::Function | Word::Probe | Word::Danger) if lexer.peek().kind == Kind::Open => Sure,
+        Kind::Name(Word::Union) => Sure,
         Kind::Name(_) => match lexer.next().kind {
             Kind::Comma => Sure,
             Kind::Name(Word::From) => Weak,
@@ -128,6 +129,7 @@ fn drop(lexer: &mut Lexer<'_>) -> Statement {
         Kind::End if exact => Sure,
         Kind::End => terminated(lexer, Weak),
         Kind::Semicolon | Kind::Comma => Sure,
+        Kind::Name(Word::Plain) => terminated_next(lexer),
         _ if exact => Sure,
         _ => Absent,
     }
@@ -237,6 +239,13 @@ fn call(lexer: &mut Lexer<'_>) -> Statement {
         Kind::Name(Word::Technical | Word::Function | Word::Probe) => {
             sure(lexer.next().kind == Kind::Open && !matches!(lexer.next().kind, Kind::End | Kind::Close))
         }
+        Kind::Name(Word::Plain) if lexer.byte() == Some(b'(') => {
+            lexer.next();
+            sure(matches!(
+                lexer.next().kind,
+                Kind::Text | Kind::Name(Word::Danger | Word::Function | Word::Select)
+            ))
+        }
         _ => Absent,
     }
 }
@@ -301,8 +310,9 @@ fn show(lexer: &mut Lexer<'_>) -> Statement {
 
 /// A procedure such as `xp_cmdshell 'dir'` or `dbms_lock.sleep(5)` as a statement of its own.
 fn danger(lexer: &mut Lexer<'_>) -> Statement {
+    let adjacent = lexer.byte() == Some(b'(');
     match lexer.next().kind {
-        Kind::Open => sure(lexer.next().kind != Kind::End),
+        Kind::Open => sure(adjacent && lexer.next().kind != Kind::End),
         Kind::Text => Sure,
         _ => Absent,
     }
@@ -314,7 +324,7 @@ fn sure(holds: bool) -> Statement {
 
 fn named(lexer: &mut Lexer<'_>) -> bool {
     match lexer.next().kind {
-        Kind::Name(Word::Determiner) => !matches!(lexer.peek().kind, Kind::Name(_)),
+        Kind::Name(Word::Determiner) => !matches!(lexer.peek().kind, Kind::Name(Word::Plain)),
         Kind::Name(_) | Kind::Variable => true,
         _ => false,
     }
@@ -348,15 +358,22 @@ fn terminated(lexer: &Lexer<'_>, outcome: Statement) -> Statement {
     if lexer.ending == Ending::Comment { Sure } else { outcome }
 }
 
-/// Whether a word of the kind asked for follows within a few names.
-fn somewhere(lexer: &mut Lexer<'_>, test: impl Fn(Word) -> bool) -> Statement {
+/// `cascade` and the like at the end of a statement that something ends.
+fn terminated_next(lexer: &mut Lexer<'_>) -> Statement {
+    match lexer.next().kind {
+        Kind::Semicolon => Sure,
+        Kind::End => terminated(lexer, Absent),
+        _ => Absent,
+    }
+}
+
+/// `grant x, y on z to w`.
+fn grant(lexer: &mut Lexer<'_>) -> Statement {
     for _ in 0..6 {
         match lexer.next().kind {
-            Kind::Name(word) if test(word) => {
-                return sure(matches!(
-                    lexer.next().kind,
-                    Kind::Name(Word::Technical | Word::Quoted) | Kind::Star
-                ));
+            Kind::Name(Word::On) => {
+                let object = matches!(lexer.next().kind, Kind::Name(_) | Kind::Star);
+                return sure(object && (lexer.peek().kind == Kind::Dot || text_is(lexer, &[b"to", b"from"])));
             }
             Kind::Name(_) | Kind::Comma => {}
             _ => return Absent,

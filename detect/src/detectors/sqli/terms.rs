@@ -25,7 +25,10 @@ impl Grammar<'_, '_> {
                 }
                 (true, true) => count(&mut self.facts.soft),
                 _ if known(term.left) || known(term.right) => count(&mut self.facts.hard),
-                _ => count(&mut self.facts.half),
+                (left, _) => {
+                    count(&mut self.facts.half);
+                    self.facts.assigned |= left;
+                }
             }
             if mode == Mode::Condition {
                 count(&mut self.facts.select.conditions);

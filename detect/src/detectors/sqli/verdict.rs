@@ -35,7 +35,7 @@ pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefi
         return Some("SQLI-STATEMENT");
     }
     let joined = facts.logic > 0;
-    let loose = u16::from(matches!(prefix, Prefix::Name | Prefix::Hard | Prefix::Number));
+    let loose = u16::from(prefix != Prefix::Text);
     if joined && facts.hard > 0 && (whole || commented || strong) && facts.names <= loose {
         return Some("SQLI-TAUTOLOGY");
     }
@@ -58,6 +58,17 @@ pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefi
     {
         return Some("SQLI-COMMENT");
     }
+    let bound = facts.closes > 0 || prefix == Prefix::Number;
+    if from_clause(facts, bound) {
+        return Some("SQLI-CLAUSE");
+    }
+    if lone && whole && prefix == Prefix::Number && !facts.named && bytes.get(lexer.ending_at) != Some(&b'#')
+    {
+        return Some("SQLI-COMMENT");
+    }
+    if joined && facts.functions > 0 && facts.variable && prefix == Prefix::Number {
+        return Some("SQLI-FUNCTION");
+    }
     if joined && facts.cut && prefix != Prefix::Name {
         return Some("SQLI-FUNCTION");
     }
@@ -68,7 +79,7 @@ pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefi
         return Some("SQLI-COMPARISON");
     }
     let number = matches!(prefix, Prefix::Number | Prefix::Hard);
-    if whole && number && joined && facts.half + facts.calls > 0 && facts.names == 0 {
+    if whole && number && joined && (facts.assigned || facts.calls > 0) && facts.names == 0 {
         return Some("SQLI-TAUTOLOGY");
     }
     if whole && facts.clauses.sorted_hard && (number || commented) {
@@ -92,25 +103,30 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     }
     let joined = facts.logic > 0;
     let prose = prose_quote(bytes, at, lexer.ending_at);
-    let unbroken = facts.stop != Stop::Broken;
-    if joined
-        && ((facts.hard > 0 && (unbroken || facts.functions > 0)) || (facts.calls > 0 && whole) || facts.cut)
-    {
+    let plain = !bytes.get(..at).unwrap_or_default().contains(&b' ');
+    let read = facts.stop != Stop::Broken || facts.union >= Union::Begun || facts.semicolons > 0;
+    let hard = facts.hard > 0 && (read || facts.functions > 0);
+    if joined && (hard || (facts.calls > 0 && whole) || facts.cut) {
         return Some("SQLI-TAUTOLOGY");
     }
     if joined && closed && !prose {
         let terms = facts.half + facts.soft + facts.constants + facts.calls + facts.texts + facts.names;
-        if terms > 0 && (commented || facts.names == 0) {
+        if terms > 0 && (commented || facts.names == 0 || plain) {
             return Some("SQLI-TAUTOLOGY");
         }
     }
-    let plain = !bytes.get(..at).unwrap_or_default().contains(&b' ');
     if joined && whole && plain && facts.half > 0 {
         return Some("SQLI-TAUTOLOGY");
     }
     let compares = facts.hard + facts.half > 0;
-    if closed && !prose && (compares || facts.arithmetic > 0) && (quote == b'\'' || commented) {
+    let lone = commented && lone_comment(bytes, lexer.ending_at);
+    let single = quote == b'\'';
+    let sums = facts.arithmetic > 0 && single && (reopened || lone);
+    if closed && !prose && (sums || (compares && (single || lone))) {
         return Some("SQLI-COMPARISON");
+    }
+    if from_clause(facts, true) {
+        return Some("SQLI-CLAUSE");
     }
     let clauses = facts.clauses;
     if clauses.conditions && compares {
@@ -125,7 +141,7 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     if whole && (clauses.sorted_hard || clauses.limit || (clauses.sorted && commented)) {
         return Some("SQLI-CLAUSE");
     }
-    if commented && at < lexer.ending_at && lone_comment(bytes, lexer.ending_at) {
+    if lone && at < lexer.ending_at {
         return Some("SQLI-COMMENT");
     }
     None
@@ -150,6 +166,9 @@ fn queries(facts: &Facts, lexer: &Lexer<'_>, prefix: Prefix) -> Option<&'static 
         if found || (facts.union == Union::Exact && (listed || due)) || (comments && !select.prose) {
             return Some("SQLI-UNION");
         }
+    }
+    if facts.union == Union::Begun && prefix == Prefix::Number && comments && commented {
+        return Some("SQLI-UNION");
     }
     if facts.stacked == Statement::Sure || (facts.stacked == Statement::Weak && prefix != Prefix::Name) {
         return Some("SQLI-STACKED");
@@ -185,6 +204,14 @@ fn queries(facts: &Facts, lexer: &Lexer<'_>, prefix: Prefix) -> Option<&'static 
     None
 }
 
+/// Whether the rest of a query was read: `) from users where id=1`; `bound` if what stands before it fits.
+fn from_clause(facts: &Facts, bound: bool) -> bool {
+    let select = &facts.select;
+    let fits = bound || facts.technical || facts.sensitive;
+    let read = facts.stop != Stop::Broken && !select.prose && select.tables > 0;
+    facts.clauses.tables && fits && read && (select.conditions > 0 || facts.stop == Stop::Due)
+}
+
 /// Whether the quote at `at` and the one at `next` set off words of prose: `say 'or' there`.
 fn prose_quote(bytes: &[u8], at: usize, next: usize) -> bool {
     let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied();
@@ -200,9 +227,8 @@ fn prose_quote(bytes: &[u8], at: usize, next: usize) -> bool {
 /// Whether the comment at `at` says nothing: what attackers write, while prose goes on.
 fn lone_comment(bytes: &[u8], at: usize) -> bool {
     let text = bytes.get(at..).unwrap_or_default();
-    let text = text.trim_ascii_start();
     let said = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || **byte >= 0x80).count();
-    said <= 1 && text.len() <= MARKS
+    said <= usize::from(text.starts_with(b"--")) && text.len() <= MARKS
 }
 
 /// The longest run of marks that still counts as a bare comment: `-- -`, `--+`, `/*`.
