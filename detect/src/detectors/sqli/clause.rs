@@ -99,7 +99,7 @@ impl Grammar<'_, '_> {
         Some(State::Operand)
     }
 
-    fn union(&mut self) -> Option<State> {
+    pub(super) fn union(&mut self) -> Option<State> {
         self.end_term();
         self.facts.union = self.facts.union.max(Union::Begun);
         let mut exact = self.lexer.version_comment;

@@ -45,6 +45,10 @@ pub(super) struct Facts {
     pub(super) semicolons: u16,
     /// An operand was a name.
     pub(super) named: bool,
+    /// A name was compared with itself.
+    pub(super) same: bool,
+    /// Words such as `binary` stood before operands.
+    pub(super) prefixed: bool,
     /// Casts with `::`.
     pub(super) casts: u16,
     /// How far a union got.

@@ -125,6 +125,7 @@ impl Frame {
             Word::Function
             | Word::Probe
             | Word::Niladic
+            | Word::Object
             | Word::If
             | Word::Join
             | Word::Replace

@@ -23,8 +23,14 @@ pub(super) enum State {
 
 /// Reads from where `lexer` stands to the end, or to where the value is no SQL.
 pub(super) fn read(lexer: &mut Lexer<'_>, steps: &mut Steps, state: State, first: Bits) -> Facts {
-    let mut grammar =
-        Grammar { lexer, facts: Facts::default(), frames: Frames::new(), state, text_before: false };
+    let mut grammar = Grammar {
+        lexer,
+        facts: Facts::default(),
+        frames: Frames::new(),
+        state,
+        before: START,
+        compared: None,
+    };
     grammar.frames.top().right = first;
     if state == State::Operand {
         grammar.opening();
@@ -38,8 +44,7 @@ pub(super) fn read(lexer: &mut Lexer<'_>, steps: &mut Steps, state: State, first
         if token.kind == Kind::End {
             break if grammar.state == State::Operator { Stop::Whole } else { Stop::Due };
         }
-        let before = grammar.text_before;
-        grammar.text_before = token.kind == Kind::Text;
+        let before = std::mem::replace(&mut grammar.before, token);
         let next = match grammar.state {
             State::Operand => grammar.operand(token),
             State::Operator => grammar.operator(token, before),
@@ -51,6 +56,9 @@ pub(super) fn read(lexer: &mut Lexer<'_>, steps: &mut Steps, state: State, first
     };
     grammar.finish(stop)
 }
+
+/// What stands before the first token.
+const START: Token = Token { kind: Kind::Other, start: 0, end: 0 };
 
 /// Whether `word` goes on with an expression or query that stands before it.
 pub(super) fn continues(word: Word) -> bool {
@@ -84,8 +92,10 @@ pub(super) struct Grammar<'g, 'a> {
     pub(super) facts: Facts,
     pub(super) frames: Frames,
     state: State,
-    /// The token before was a string: strings that follow each other are one.
-    text_before: bool,
+    /// The token before.
+    before: Token,
+    /// The operand left of the comparison just read.
+    compared: Option<Token>,
 }
 
 impl Grammar<'_, '_> {
@@ -122,6 +132,10 @@ impl Grammar<'_, '_> {
     }
 
     fn operand(&mut self, token: Token) -> Option<State> {
+        if let (Some(left), Kind::Name(_)) = (self.compared.take(), token.kind) {
+            let same = self.lexer.text(left).eq_ignore_ascii_case(self.lexer.text(token));
+            self.facts.same |= same;
+        }
         let mode = self.frames.top().mode;
         match token.kind {
             Kind::Number => {
@@ -156,7 +170,9 @@ impl Grammar<'_, '_> {
             }
             Kind::Sign | Kind::Unary => Some(State::Operand),
             Kind::Star if matches!(mode, Mode::Items | Mode::Arguments) => self.value(Bits::OTHER),
-            Kind::Close if matches!(mode, Mode::Group | Mode::Arguments) && self.frames.top().is_fresh() => {
+            Kind::Close | Kind::CloseBrace
+                if matches!(mode, Mode::Group | Mode::Arguments) && self.frames.top().is_fresh() =>
+            {
                 self.frames.top().right.add(Bits::OTHER);
                 self.close()
             }
@@ -181,7 +197,12 @@ impl Grammar<'_, '_> {
                 Some(State::Operand)
             }
             Word::When if mode == Mode::Case => Some(State::Operand),
-            Word::Not | Word::Prefix => Some(State::Operand),
+            Word::Not => Some(State::Operand),
+            Word::Prefix => {
+                self.facts.prefixed = true;
+                Some(State::Operand)
+            }
+            Word::Union => self.union(),
             Word::All | Word::Distinct => Some(State::Operand),
             Word::Top if mode == Mode::Items && self.lexer.peek().kind == Kind::Number => {
                 self.lexer.next();
@@ -316,10 +337,13 @@ impl Grammar<'_, '_> {
         self.value(bits)
     }
 
-    fn operator(&mut self, token: Token, text_before: bool) -> Option<State> {
+    fn operator(&mut self, token: Token, before: Token) -> Option<State> {
         let mode = self.frames.top().mode;
         match token.kind {
-            Kind::Compare => self.compare(),
+            Kind::Compare => {
+                self.compared = Some(before);
+                self.compare()
+            }
             Kind::Unary => match self.lexer.peek().kind {
                 Kind::Compare | Kind::Star => {
                     self.lexer.next();
@@ -360,7 +384,7 @@ impl Grammar<'_, '_> {
                 Kind::Name(_) | Kind::Star => Some(State::Operator),
                 _ => None,
             },
-            Kind::Text if text_before || mode == Mode::Arguments => Some(State::Operator),
+            Kind::Text if before.kind == Kind::Text || mode == Mode::Arguments => Some(State::Operator),
             Kind::Text if matches!(mode, Mode::Items | Mode::Tables) => Some(State::Operator),
             // PostgreSQL's `?` asks whether a key exists.
             Kind::Variable if self.facts.casts > 0 => Some(State::Operand),

@@ -269,6 +269,17 @@ impl<'a> Lexer<'a> {
             return Kind::Number;
         }
         let mut ahead = self.cursor;
+        if matches!(ahead.peek(), Some(b'f' | b'F' | b'd' | b'D'))
+            && ahead.peek_at(1).is_some_and(continues_name)
+        {
+            // Oracle's float literals: `1f`, `1d`.
+            let mut behind = ahead;
+            behind.skip(1);
+            if ends_number(words::class(take_name(&mut behind))) {
+                self.cursor.skip(1);
+                return Kind::Number;
+            }
+        }
         let word = take_name(&mut ahead);
         if word.is_empty() || ends_number(words::class(word)) {
             return Kind::Number;
@@ -384,6 +395,13 @@ impl<'a> Lexer<'a> {
         let name = take_name(&mut self.cursor);
         if let Some(kind) = self.prefixed(name) {
             return kind;
+        }
+        if matches!(name, b"u" | b"U")
+            && self.cursor.peek() == Some(b'&')
+            && self.cursor.peek_at(1) == Some(b'\'')
+        {
+            self.cursor.skip(1);
+            return self.string(b'\'');
         }
         let word = words::class(name);
         let dots = self.cursor.peek() == Some(b'.') && !keeps_apart(word);

@@ -124,7 +124,13 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
 /// Reads the value where a number, a name or an expression would stand.
 fn bare(bytes: &[u8], backslash: Backslash, steps: &mut Steps, differs: &mut bool) -> Option<Finding> {
     // A backslash in front is what is left of an escape.
-    let mut lexer = Lexer::new(bytes, usize::from(bytes.first() == Some(&b'\\')), backslash);
+    let start = match bytes {
+        [b'\\', ..] => 1,
+        // The value stands in a comment, which it closes.
+        [b'*', b'/', ..] => 2,
+        _ => 0,
+    };
+    let mut lexer = Lexer::new(bytes, start, backslash);
     let first = lexer.peek();
     let (state, prefix, bits) = match first.kind {
         Kind::End => return None,

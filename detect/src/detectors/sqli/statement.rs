@@ -198,7 +198,17 @@ fn exec(lexer: &mut Lexer<'_>) -> Statement {
 }
 
 fn declare(lexer: &mut Lexer<'_>) -> Statement {
-    sure(lexer.next().kind == Kind::Variable && matches!(lexer.next().kind, Kind::Name(_)))
+    match lexer.next().kind {
+        Kind::Variable => sure(matches!(lexer.next().kind, Kind::Name(_))),
+        // `declare c cursor for ...`, `declare x varchar(99)`.
+        Kind::Name(_) => {
+            let token = lexer.next();
+            let cursor = lexer.text(token).eq_ignore_ascii_case(b"cursor");
+            let typed = matches!(token.kind, Kind::Name(_)) && lexer.byte() == Some(b'(');
+            sure(cursor && name_is(lexer, |word| word == Word::For) || typed)
+        }
+        _ => Absent,
+    }
 }
 
 fn copy(lexer: &mut Lexer<'_>) -> Statement {
@@ -280,7 +290,7 @@ fn branch(lexer: &mut Lexer<'_>) -> Statement {
                 | Word::Begin
                 | Word::Insert
                 | Word::Update,
-            ) if depth == 0 => return sure(compared),
+            ) if depth <= 1 && compared => return Sure,
             Kind::Name(Word::Then) => {
                 return sure(compared && name_is(lexer, |word| matches!(word, Word::Danger | Word::Select)));
             }

@@ -54,9 +54,24 @@ pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefi
     if prefix == Prefix::Hard
         && whole
         && lone
-        && (facts.variable || facts.functions > 0 || (joined && facts.names == 0))
+        && (facts.variable
+            || facts.functions > 0
+            || (facts.prefixed && !facts.named)
+            || (facts.names == 0 && (joined || facts.arithmetic > 0)))
     {
         return Some("SQLI-COMMENT");
+    }
+    if whole && strong && facts.cases > 0 && !facts.named {
+        return Some("SQLI-FUNCTION");
+    }
+    if whole && prefix == Prefix::Hard && facts.hard > 0 && facts.functions > 1 && !facts.named {
+        return Some("SQLI-COMPARISON");
+    }
+    if whole && joined && facts.same && matches!(prefix, Prefix::Absent | Prefix::Number) {
+        return Some("SQLI-TAUTOLOGY");
+    }
+    if facts.clauses.limit && lone && prefix == Prefix::Absent {
+        return Some("SQLI-CLAUSE");
     }
     let bound = facts.closes > 0 || prefix == Prefix::Number;
     if from_clause(facts, bound) {
@@ -194,7 +209,10 @@ fn queries(facts: &Facts, lexer: &Lexer<'_>, prefix: Prefix) -> Option<&'static 
     if select.nested > 0 {
         let strong = prefix != Prefix::Name;
         let parts = certain || (read && (body || (strong && !select.adjacent)));
-        if parts || (strong && (facts.cases > 0 || (select.hard > 0 && !select.adjacent))) {
+        if parts
+            || (whole && facts.cases > 0 && facts.hard > 0)
+            || (strong && (facts.cases > 0 || (select.hard > 0 && !select.adjacent)))
+        {
             return Some("SQLI-SUBSELECT");
         }
     }
