@@ -31,7 +31,7 @@ pub(super) struct Facts {
     pub(super) functions: u16,
     /// Calls within calls that take data apart: `ascii(substr(...))`.
     pub(super) probes: u16,
-    /// `case` expressions.
+    /// Branches of `case` expressions.
     pub(super) cases: u16,
     /// Calls of functions that delay, read, write or run.
     pub(super) danger: u16,

@@ -192,7 +192,6 @@ impl Grammar<'_, '_> {
                 Some(State::Operand)
             }
             Word::Case => {
-                self.facts.cases = self.facts.cases.saturating_add(1);
                 self.frames.push(Frame::of(Mode::Case));
                 Some(State::Operand)
             }
@@ -429,6 +428,7 @@ impl Grammar<'_, '_> {
             }
             Word::Escape => (self.lexer.next().kind == Kind::Text).then_some(State::Operator),
             Word::When | Word::Then | Word::Else if mode == Mode::Case => {
+                self.facts.cases = self.facts.cases.saturating_add(u16::from(word == Word::Then));
                 self.end_term();
                 Some(State::Operand)
             }

@@ -323,13 +323,19 @@ impl<'a> Lexer<'a> {
     fn quoted_name(&mut self, close: u8) -> Kind {
         let start = self.cursor.at();
         self.cursor.skip(1);
-        match memchr::memchr(close, self.cursor.rest()) {
-            Some(length) => self.cursor.skip(length + 1),
-            None => {
+        loop {
+            let Some(length) = memchr::memchr(close, self.cursor.rest()) else {
                 self.cursor.skip(usize::MAX);
                 self.ending = Ending::Text(close);
                 self.ending_at = start;
+                break;
+            };
+            self.cursor.skip(length + 1);
+            // Doubled, it is part of the name.
+            if self.cursor.peek() != Some(close) || length == 0 {
+                break;
             }
+            self.cursor.skip(1);
         }
         self.dotted(Word::Quoted, start)
     }

@@ -44,6 +44,7 @@ pub(crate) const DETECTOR: Detector = Detector { name: "sqli", words: WORDS, pos
 
 const WORDS: &[&str] = &[
     "select",
+    "then",
     "union",
     "insert",
     "update",
@@ -95,12 +96,20 @@ const WORDS: &[&str] = &[
 ];
 
 fn possible(features: Features, word: bool) -> bool {
-    let marks =
-        Features::QUOTE | Features::EQUALS | Features::LT | Features::GT | Features::PAREN | Features::BANG;
-    word || features.any(marks)
-        || (features.any(Features::ALPHA | Features::PIPE | Features::AMP)
-            && features.any(Features::HASH | Features::SLASH | Features::HYPHEN))
+    word || features.any(MARKS)
 }
+
+/// The bytes of operators, strings, calls and comments, without which only a keyword could make a value fire.
+const MARKS: u32 = Features::QUOTE
+    | Features::EQUALS
+    | Features::LT
+    | Features::GT
+    | Features::BANG
+    | Features::CARET
+    | Features::PAREN
+    | Features::HASH
+    | Features::SLASH
+    | Features::HYPHEN;
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
@@ -219,3 +228,6 @@ fn closing(bytes: &[u8], quote: u8, backslash: Backslash, differs: &mut bool) ->
 fn finding(detector: &'static str, span: Range<usize>) -> Finding {
     Finding { tag: Tag::Sqli, detector, span }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,8 @@ pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefi
     {
         return Some("SQLI-FUNCTION");
     }
-    if prefix == Prefix::Hard
+    let parted = bytes.trim_ascii_start().starts_with(b"(");
+    if parted
         && whole
         && lone
         && (facts.variable
@@ -77,7 +78,11 @@ pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefi
     if from_clause(facts, bound) {
         return Some("SQLI-CLAUSE");
     }
-    if lone && whole && prefix == Prefix::Number && !facts.named && bytes.get(lexer.ending_at) != Some(&b'#')
+    if whole
+        && commented
+        && prefix == Prefix::Number
+        && !facts.named
+        && silent_comment(bytes, lexer.ending_at)
     {
         return Some("SQLI-COMMENT");
     }
@@ -240,6 +245,12 @@ fn prose_quote(bytes: &[u8], at: usize, next: usize) -> bool {
         return inside.is_ascii_alphanumeric() && outside(after);
     }
     before == Some(b' ') && inside != b' ' && outside(after)
+}
+
+/// Whether nothing but marks follows from `at`, where no `#` stands: `5 --`, `5 /*`.
+fn silent_comment(bytes: &[u8], at: usize) -> bool {
+    let text = bytes.get(at..).unwrap_or_default();
+    !text.starts_with(b"#") && text.len() <= MARKS && !text.iter().any(u8::is_ascii_alphanumeric)
 }
 
 /// Whether the comment at `at` says nothing: what attackers write, while prose goes on.
