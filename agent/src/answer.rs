@@ -27,6 +27,8 @@ pub struct Judged {
     pub id: Option<RequestId>,
     /// Whether the client sent tags of its own, which the application must not see.
     pub forged_tags: bool,
+    /// Headers that the operator invented, for the application.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Why a request was not looked at.
@@ -38,6 +40,8 @@ pub enum NotInspected {
     Overloaded,
     /// The agent failed on it.
     Faulted,
+    /// Processing is turned off.
+    Disabled,
 }
 
 impl NotInspected {
@@ -46,7 +50,7 @@ impl NotInspected {
         match self {
             Self::TimedOut => -2,
             Self::Overloaded => -1,
-            Self::Faulted => 0,
+            Self::Faulted | Self::Disabled => 0,
         }
     }
 }
@@ -57,7 +61,8 @@ impl Answer {
     pub fn to_module(&self) -> RpcMsgOut<'_> {
         match self {
             Self::Judged(judged) => {
-                judged.message(judged.redirect().into_iter().chain(judged.tags()).collect())
+                let pairs = judged.redirect().into_iter().chain(judged.tags()).chain(judged.invented());
+                judged.message(pairs.collect())
             }
             Self::NotInspected(reason) => RpcMsgOut { waf_response: reason.code(), ..RpcMsgOut::default() },
         }
@@ -69,7 +74,13 @@ impl Answer {
             Self::Judged(judged) => {
                 let code = (AGENT_RESPONSE_HEADER.into(), judged.verdict.code().to_string().into());
                 let id = judged.id.map(|id| (REQUEST_ID_HEADER.into(), id.to_string().into()));
-                let pairs = judged.redirect().into_iter().chain([code]).chain(id).chain(judged.tags());
+                let pairs = judged
+                    .redirect()
+                    .into_iter()
+                    .chain([code])
+                    .chain(id)
+                    .chain(judged.tags())
+                    .chain(judged.invented());
                 judged.message(pairs.collect())
             }
             Self::NotInspected(reason) => RpcMsgOut { waf_response: reason.code(), ..RpcMsgOut::default() },
@@ -93,21 +104,28 @@ impl Judged {
 
     /// The tags' names; none where there are none, unless that would leave the client's own in place.
     fn tags(&self) -> Option<Pair<'_>> {
-        if self.verdict.tags.is_empty() && !self.forged_tags {
-            return None;
-        }
-        let mut names = String::new();
-        for tag in &self.verdict.tags {
-            if names.len() + 1 + tag.as_str().len() > MAX_TAGS {
-                break;
-            }
-            if !names.is_empty() {
-                names.push(',');
-            }
-            names.push_str(tag.as_str());
-        }
-        Some((TAGS_HEADER.into(), ByteStr::from(names)))
+        let wanted = !self.verdict.tags.is_empty() || self.forged_tags;
+        wanted.then(|| (TAGS_HEADER.into(), ByteStr::from(tag_list(&self.verdict))))
     }
+
+    fn invented(&self) -> impl Iterator<Item = Pair<'_>> {
+        self.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+    }
+}
+
+/// The tags' names, separated by commas, as many as fit.
+pub fn tag_list(verdict: &Verdict) -> String {
+    let mut names = String::new();
+    for tag in &verdict.tags {
+        if names.len() + 1 + tag.as_str().len() > MAX_TAGS {
+            break;
+        }
+        if !names.is_empty() {
+            names.push(',');
+        }
+        names.push_str(tag.as_str());
+    }
+    names
 }
 
 #[cfg(test)]
@@ -125,7 +143,7 @@ mod tests {
             _ => (FollowUp::Always, Some(Ids::default().make())),
         };
         let verdict = Verdict { action: Action::Allow, tags: tags.to_vec(), follow_up };
-        Answer::Judged(Judged { verdict, id, forged_tags })
+        Answer::Judged(Judged { verdict, id, forged_tags, headers: Vec::new() })
     }
 
     fn names(message: &RpcMsgOut<'_>) -> Vec<String> {
@@ -163,7 +181,7 @@ mod tests {
         let policy = Policy::from_json("policy.json", text).unwrap();
         let action = policy.site.block_action();
         let verdict = Verdict { action, tags: vec![Tag::Sqli], follow_up: FollowUp::Always };
-        let answer = Answer::Judged(Judged { verdict, id: None, forged_tags: false });
+        let answer = Answer::Judged(Judged { verdict, id: None, forged_tags: false, headers: Vec::new() });
         let message = answer.to_module();
         assert_eq!(message.waf_response, 302);
         assert_eq!(message.request_headers.first(), Some(&("X-Sigsci-Redirect".into(), "/no".into())));
@@ -176,7 +194,7 @@ mod tests {
         let action = Policy::from_json("policy.json", &text).unwrap().site.block_action();
         let verdict = Verdict { action, tags: Tag::ALL.to_vec(), follow_up: FollowUp::Always };
         let id = Some(Ids::default().make());
-        let answer = Answer::Judged(Judged { verdict, id, forged_tags: false });
+        let answer = Answer::Judged(Judged { verdict, id, forged_tags: false, headers: Vec::new() });
         let message = answer.to_module();
         let wire = write_reply(MsgId::NONE, &message);
         assert!(wire.len() + 8 < MAX_REPLY);
@@ -185,9 +203,12 @@ mod tests {
 
     #[test]
     fn never_calls_a_request_clean_that_was_not_inspected() {
-        for (reason, code) in
-            [(NotInspected::TimedOut, -2), (NotInspected::Overloaded, -1), (NotInspected::Faulted, 0)]
-        {
+        for (reason, code) in [
+            (NotInspected::TimedOut, -2),
+            (NotInspected::Overloaded, -1),
+            (NotInspected::Faulted, 0),
+            (NotInspected::Disabled, 0),
+        ] {
             let answer = Answer::NotInspected(reason);
             assert_eq!((answer.to_module().waf_response, answer.to_filter().waf_response), (code, code));
         }

@@ -3,36 +3,126 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use portcullis_detect::Tag;
+
+use crate::latency::Latency;
+
 macro_rules! counters {
-    ($($name:ident $doc:literal)*) => {
+    ($($family:literal $label:literal $help:literal { $($name:ident $value:literal $doc:literal)* })*) => {
         /// Counts since the process started.
         #[derive(Debug, Default)]
         pub struct Counters {
-            $(#[doc = $doc] pub $name: Counter,)*
+            $($(#[doc = $doc] pub $name: Counter,)*)*
+            /// Connections that are over.
+            pub closed: Counter,
+            /// Signals by tag.
+            pub signals: Signals,
+            /// From a whole message to its answer.
+            pub decision: Latency,
+            /// How much of it a message waited for a thread.
+            pub queued: Latency,
         }
 
         impl Counters {
             /// Every counter with its name.
             pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name.value()),)*].into_iter()
+                [$($((stringify!($name), self.$name.value()),)*)*].into_iter()
+            }
+
+            /// Every counter by family.
+            pub fn families(&self) -> Vec<Family> {
+                vec![$(Family {
+                    name: $family,
+                    help: $help,
+                    label: $label,
+                    values: vec![$(($value, self.$name.value())),*],
+                }),*]
             }
         }
     };
 }
 
 counters! {
-    connections "Connections accepted."
-    allowed "Requests let pass after inspection."
-    blocked "Requests stopped."
-    unwatched "Requests let pass because the agent is off."
-    timed_out "Requests not inspected because it took too long."
-    shed "Requests not inspected because too many were under inspection."
-    faulted "Requests not inspected because the agent failed on them."
-    updates "Responses reported by id."
-    posts "Responses reported together with their request."
-    modules "Modules that announced themselves."
-    refused "Calls answered with an error."
-    cut_off "Connections that ended, or ran out of time, within a request."
+    "waf_requests" "outcome" "Requests asked about, by what became of them" {
+        allowed "allowed" "Requests let pass after inspection."
+        blocked "blocked" "Requests stopped."
+        unwatched "unwatched" "Requests let pass because the agent is off."
+        unsampled "unsampled" "Requests let pass because they were not in the sample."
+        timed_out "timed_out" "Requests not inspected because it took too long."
+        shed "shed" "Requests not inspected because too many were under inspection."
+        faulted "faulted" "Requests not inspected because the agent failed on them."
+        disabled "disabled" "Requests not inspected because processing is turned off."
+    }
+    "waf_inspections_limited" "" "Inspections that spent a budget: part of the request was not read" {
+        limited "" "Inspections that spent a budget."
+    }
+    "waf_reports" "kind" "Responses reported, by how" {
+        updates "update" "Responses reported by id."
+        posts "post" "Responses reported together with their request."
+    }
+    "waf_contexts_lost" "reason" "Requests whose response was never joined to them, and responses without request" {
+        expired "expired" "Requests whose response was not reported in time."
+        evicted "evicted" "Requests forgotten because too many waited for their response."
+        orphans "no_request" "Responses reported under an id that nobody waits for."
+    }
+    "waf_connections" "" "Connections accepted" {
+        connections "" "Connections accepted."
+    }
+    "waf_connections_failed" "reason" "Connections and calls that went wrong" {
+        refused "refused" "Calls answered with an error."
+        cut_off "cut_off" "Connections that ended, or ran out of time, within a request."
+        crowded_out "no_memory" "Calls refused because slow senders held all memory for unfinished messages."
+        unaccepted "accept" "Times that accepting a connection failed."
+    }
+    "waf_modules" "" "Modules that announced themselves" {
+        modules "" "Modules that announced themselves."
+    }
+    "waf_records" "outcome" "Records of requests, by what became of them" {
+        records "written" "Records written."
+        records_dropped "dropped" "Records dropped because too many waited to be written."
+        records_failed "failed" "Records that could not be written."
+    }
+    "waf_log_lines_lost" "reason" "Lines of the agent's own log that are not in it" {
+        log_failed "failed" "Log lines that could not be written to the log."
+        log_repeated "repeated" "Warnings left out because they repeat."
+    }
+    "waf_reloads" "outcome" "Reloads, by what became of them" {
+        reloads "done" "Reloads done."
+        reloads_failed "failed" "Reloads that left the old policy in force."
+    }
+}
+
+/// Counters with one name, told apart by a label.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// Name, without the unit's suffix.
+    pub name: &'static str,
+    /// What is counted.
+    pub help: &'static str,
+    /// The label; empty where there is one counter only.
+    pub label: &'static str,
+    /// Label value and count.
+    pub values: Vec<(&'static str, u64)>,
+}
+
+impl Counters {
+    /// Requests that were not inspected though they should have been.
+    pub fn not_inspected(&self) -> u64 {
+        [&self.timed_out, &self.shed, &self.faulted, &self.disabled].map(Counter::value).iter().sum()
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> u64 {
+        // The other order could find one closed that is not yet counted.
+        let closed = self.closed.value();
+        self.connections.value().saturating_sub(closed)
+    }
+
+    /// Requests asked about.
+    pub fn requests(&self) -> u64 {
+        let passed = [&self.allowed, &self.blocked, &self.unwatched, &self.unsampled].map(Counter::value);
+        passed.iter().sum::<u64>() + self.not_inspected()
+    }
 }
 
 /// One number that only grows.
@@ -42,12 +132,40 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Counts one.
     pub fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    /// Counts `many`.
+    pub fn add_many(&self, many: u64) {
+        self.0.fetch_add(many, Ordering::Relaxed);
     }
 
     /// The number.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number for every tag.
+#[derive(Debug)]
+pub struct Signals(Vec<Counter>);
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self(Tag::ALL.iter().map(|_| Counter::default()).collect())
+    }
+}
+
+impl Signals {
+    /// Counts each of `tags`.
+    pub fn add(&self, tags: &[Tag]) {
+        let index = |tag: &Tag| Tag::ALL.iter().position(|known| known == tag);
+        tags.iter().filter_map(index).filter_map(|index| self.0.get(index)).for_each(Counter::add);
+    }
+
+    /// Every tag with its number.
+    pub fn all(&self) -> impl Iterator<Item = (Tag, u64)> {
+        Tag::ALL.iter().copied().zip(self.0.iter().map(Counter::value))
     }
 }
 

@@ -11,6 +11,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId([u8; 12]);
 
+impl RequestId {
+    /// Reads an id that an agent made.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let digits: &[u8; 24] = text.try_into().ok()?;
+        let mut bytes = [0; 12];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            // The standard library also reads a sign.
+            if !pair.iter().all(u8::is_ascii_hexdigit) {
+                return None;
+            }
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -68,5 +84,19 @@ mod tests {
         let made: HashSet<_> = (0..10_000).map(|_| ids.make().to_string()).collect();
         assert_eq!(made.len(), 10_000);
         assert!(made.iter().all(|id| id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    }
+    #[test]
+    fn reads_what_it_writes_and_nothing_else() {
+        let id = Ids::default().make();
+        assert_eq!(RequestId::read(id.to_string().as_bytes()), Some(id));
+        for text in [
+            "",
+            "0123456789abcdef0123456",
+            "0123456789abcdef012345678",
+            "g123456789abcdef01234567",
+            "+1+1+1+1+1+1+1+1+1+1+1+1",
+        ] {
+            assert_eq!(RequestId::read(text.as_bytes()), None, "{text}");
+        }
     }
 }

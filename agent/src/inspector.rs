@@ -2,14 +2,19 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use portcullis_policy::{Action, FollowUp, Verdict};
-use tracing::{debug, error};
+use portcullis_config::Settings;
+use portcullis_detect::{Response, Signals, Tag};
+use portcullis_policy::{FollowUp, Verdict};
+use tracing::error;
 
-use crate::answer::{Answer, Judged, NotInspected};
-use crate::counters::Counters;
+use crate::answer::{Answer, Judged, NotInspected, tag_list};
+use crate::client::Clients;
+use crate::headers::{Facts, TemplateError, Templates};
 use crate::ids::Ids;
+use crate::record::{Author, Record};
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 
@@ -18,13 +23,96 @@ use crate::snapshot::Snapshot;
 pub struct Inspector {
     snapshot: ArcSwap<Snapshot>,
     ids: Ids,
-    counters: Arc<Counters>,
+    options: Options,
+    seen: AtomicU64,
+}
+
+/// What the configuration says about inspection, as against the policy.
+#[derive(Clone, Debug)]
+pub struct Options {
+    processing: Processing,
+    /// Of a hundred requests, how many are inspected.
+    sample: u64,
+    clients: Clients,
+    headers: Templates,
+    author: Author,
+    /// Which requests are written down.
+    pub recording: Recording,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Processing {
+    Enabled,
+    Disabled,
+}
+
+/// Which requests are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// None.
+    Off,
+    /// Those in which something was found.
+    Signalled,
+    /// All.
+    Every,
+}
+
+/// What came of a request, before anything is done about it.
+#[derive(Debug)]
+pub struct Inspected {
+    /// What the caller is told.
+    pub answer: Answer,
+    /// How the request got there.
+    pub course: Course,
+    /// Its record, where one is wanted.
+    pub record: Option<Box<Record>>,
+}
+
+/// How a request came to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It was inspected, all of it.
+    Inspected,
+    /// It was inspected until a budget was spent.
+    Limited,
+    /// The policy says not to look.
+    Unwatched,
+    /// It was not in the sample.
+    Unsampled,
+    /// It should have been inspected and was not.
+    NotInspected,
+}
+
+impl Options {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    ///
+    /// When a header in `custom-request-headers` can not be sent.
+    pub fn new(settings: &Settings, hostname: Arc<str>) -> Result<Self, TemplateError> {
+        let recording = match (settings.waf_data_log.as_ref(), *settings.waf_data_log_all) {
+            (None, _) => Recording::Off,
+            (Some(_), false) => Recording::Signalled,
+            (Some(_), true) => Recording::Every,
+        };
+        let processing =
+            if *settings.debug_disable_processing { Processing::Disabled } else { Processing::Enabled };
+        Ok(Self {
+            processing,
+            sample: u64::from(settings.sample_percent.0),
+            clients: Clients::new(settings),
+            headers: Templates::new(&settings.custom_request_headers)?,
+            author: Author { hostname, flavor: settings.server_flavor.value.clone() },
+            recording,
+        })
+    }
 }
 
 impl Inspector {
     /// Judges by `snapshot` until it is replaced.
-    pub fn new(snapshot: Snapshot, counters: Arc<Counters>) -> Self {
-        Self { snapshot: ArcSwap::from_pointee(snapshot), ids: Ids::default(), counters }
+    pub fn new(snapshot: Snapshot, options: Options) -> Self {
+        let snapshot = ArcSwap::from_pointee(snapshot);
+        Self { snapshot, ids: Ids::default(), options, seen: AtomicU64::new(0) }
     }
 
     /// Judges the requests that come from now on by `snapshot`.
@@ -32,88 +120,98 @@ impl Inspector {
         self.snapshot.store(Arc::new(snapshot));
     }
 
+    /// Which requests are written down.
+    pub fn recording(&self) -> Recording {
+        self.options.recording
+    }
+
     /// Judges `request`. This is CPU work, linear in the request and bounded by the engine's budgets.
-    pub fn inspect(&self, request: &Request<'_>) -> Answer {
+    pub fn inspect(&self, request: &Request<'_>) -> Inspected {
+        if self.options.processing == Processing::Disabled {
+            return Inspected::not(NotInspected::Disabled);
+        }
         // Taken once: a request is judged by one policy from beginning to end.
         let snapshot = self.snapshot.load();
         if !snapshot.policy.inspects() {
-            self.counters.unwatched.add();
-            return Answer::Judged(Judged { verdict: Verdict::unwatched(), id: None, forged_tags: false });
+            return Inspected::unseen(Course::Unwatched);
+        }
+        if !self.is_in_the_sample() {
+            return Inspected::unseen(Course::Unsampled);
         }
         // A fault in the engine must cost one verdict, not a thread and whatever else runs on it.
-        let judge = || snapshot.policy.decide(&snapshot.engine.inspect(&request.seen));
+        let judge = || {
+            let signals = snapshot.engine.inspect(&request.seen);
+            (snapshot.policy.decide(&signals), signals)
+        };
         match catch_unwind(AssertUnwindSafe(judge)) {
-            Ok(verdict) => Answer::Judged(self.judged(request, verdict)),
+            Ok((verdict, signals)) => self.inspected(request, verdict, &signals),
             Err(_) => {
-                self.counters.faulted.add();
                 error!("inspection failed; the request passes");
-                Answer::NotInspected(NotInspected::Faulted)
+                Inspected::not(NotInspected::Faulted)
             }
         }
     }
 
-    fn judged(&self, request: &Request<'_>, verdict: Verdict) -> Judged {
-        match verdict.action {
-            Action::Allow => self.counters.allowed.add(),
-            Action::Block { .. } | Action::Redirect { .. } => self.counters.blocked.add(),
+    /// What `response` says about its request.
+    pub fn inspect_response(&self, response: &Response<'_>) -> Signals {
+        let snapshot = self.snapshot.load();
+        if snapshot.policy.inspects() {
+            snapshot.engine.inspect_response(response)
+        } else {
+            Signals::default()
         }
-        let id = match verdict.follow_up {
-            FollowUp::Always => Some(self.ids.make()),
-            FollowUp::IfAnomalous => None,
+    }
+
+    /// Writes down a request that is reported together with its response; `code` is the verdict it had.
+    pub fn record(&self, request: &Request<'_>, code: i32) -> Box<Record> {
+        let client = self.options.clients.address(request.seen.headers, request.remote_addr);
+        let request = Request { client, ..*request };
+        Box::new(Record::new(&self.options.author, &request, &Signals::default(), None, code))
+    }
+
+    fn inspected(&self, request: &Request<'_>, verdict: Verdict, signals: &Signals) -> Inspected {
+        let client = self.options.clients.address(request.seen.headers, request.remote_addr);
+        let request = Request { client, ..*request };
+        let wanted = match (self.options.recording, verdict.follow_up) {
+            (Recording::Off, FollowUp::Always) => (true, false),
+            (Recording::Signalled, FollowUp::Always) | (Recording::Every, _) => (true, true),
+            (Recording::Off | Recording::Signalled, FollowUp::IfAnomalous) => (false, false),
         };
-        debug!(code = verdict.code(), tags = ?verdict.tags, id = ?id, "request judged");
-        Judged { verdict, id, forged_tags: request.has_forged_tags() }
+        let (follow, record) = wanted;
+        let id = follow.then(|| self.ids.make());
+        let code = i32::from(verdict.code());
+        let record = record.then(|| Box::new(Record::new(&self.options.author, &request, signals, id, code)));
+        let (id_text, tags) = (id.map(|id| id.to_string()).unwrap_or_default(), tag_list(&verdict));
+        let headers = self.options.headers.fill(Facts { code, id: &id_text, tags: &tags });
+        let course =
+            if verdict.tags.contains(&Tag::InspectionLimit) { Course::Limited } else { Course::Inspected };
+        let judged = Judged { verdict, id, forged_tags: request.has_forged_tags(), headers };
+        Inspected { answer: Answer::Judged(judged), course, record }
+    }
+
+    /// Spreads the sample evenly over the requests.
+    fn is_in_the_sample(&self) -> bool {
+        let percent = self.options.sample;
+        if percent >= 100 {
+            return true;
+        }
+        let turn = self.seen.fetch_add(1, Ordering::Relaxed) % 100;
+        (turn + 1) * percent / 100 > turn * percent / 100
+    }
+}
+
+impl Inspected {
+    /// A request that is not inspected though it should be.
+    pub fn not(reason: NotInspected) -> Self {
+        Self { answer: Answer::NotInspected(reason), course: Course::NotInspected, record: None }
+    }
+
+    fn unseen(course: Course) -> Self {
+        let verdict = Verdict::unwatched();
+        let judged = Judged { verdict, id: None, forged_tags: false, headers: Vec::new() };
+        Self { answer: Answer::Judged(judged), course, record: None }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use portcullis_detect::{Engine, Request as Seen};
-    use portcullis_policy::Policy;
-
-    use super::*;
-
-    fn inspector(policy: &str) -> Inspector {
-        let policy = Policy::from_json("policy.json", policy).unwrap();
-        Inspector::new(Snapshot { engine: Engine::default(), policy }, Arc::default())
-    }
-
-    const REQUEST: Request<'_> = Request { seen: NULL_BYTE, remote_addr: b"192.0.2.1" };
-    const NULL_BYTE: Seen<'_> = Seen {
-        method: b"GET",
-        scheme: b"http",
-        authority: b"shop.example",
-        target: b"/?q=../../../../etc/passwd%00",
-        protocol: b"HTTP/1.1",
-        tls_protocol: b"",
-        tls_cipher: b"",
-        headers: &[],
-        body: portcullis_detect::Body { bytes: b"", truncated: false },
-    };
-
-    #[test]
-    fn gives_an_id_exactly_where_signals_were_found() {
-        let inspector = inspector("{}");
-        let Answer::Judged(suspicious) = inspector.inspect(&REQUEST) else { panic!("not judged") };
-        assert_eq!(suspicious.id.is_some(), !suspicious.verdict.tags.is_empty());
-        assert_eq!(suspicious.verdict.code(), 200);
-        assert_eq!(inspector.counters.allowed.value(), 1);
-    }
-
-    #[test]
-    fn does_not_even_look_when_off() {
-        let inspector = inspector(r#"{"site": {"agentLevel": "off"}}"#);
-        let Answer::Judged(judged) = inspector.inspect(&REQUEST) else { panic!("not judged") };
-        assert_eq!((judged.verdict, judged.id), (Verdict::unwatched(), None));
-        assert_eq!((inspector.counters.allowed.value(), inspector.counters.unwatched.value()), (0, 1));
-    }
-
-    #[test]
-    fn judges_by_the_newest_snapshot() {
-        let watching = inspector("{}");
-        let off = Policy::from_json("policy.json", r#"{"site": {"agentLevel": "off"}}"#).unwrap();
-        watching.replace(Snapshot { engine: Engine::default(), policy: off });
-        watching.inspect(&REQUEST);
-        assert_eq!(watching.counters.unwatched.value(), 1);
-    }
-}
+mod tests;

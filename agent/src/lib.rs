@@ -4,16 +4,35 @@
 //! turns the answer into its own language. [`serve`] ties them together; `main.rs` only chooses a command.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod answer;
+pub mod check_config;
+pub mod client;
 pub mod config;
+pub mod contexts;
 pub mod counters;
+pub mod data_log;
+pub mod debug_log;
 pub mod drain;
+pub mod headers;
+pub mod health;
 pub mod ids;
 pub mod inspector;
+pub mod latency;
 pub mod listen;
 pub mod logging;
+pub mod memory;
+pub mod metrics;
+pub mod process;
 pub mod proxy;
+pub mod record;
+pub mod redact;
+pub mod reload;
+pub mod repeats;
 pub mod request;
 pub mod serve;
 pub mod service;
+pub mod sink;
 pub mod snapshot;
+pub mod startup;
+pub mod statsd;

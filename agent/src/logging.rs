@@ -1,14 +1,21 @@
 //! Where events go.
 
-use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portcullis_config::{LogFormat, LogLevel, Settings};
 use thiserror::Error;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, fmt, registry};
+
+use crate::counters::Counters;
+use crate::debug_log;
+use crate::repeats::Repeats;
+use crate::sink::Sink;
 
 /// Why there would be no log.
 #[derive(Debug, Error)]
@@ -24,33 +31,84 @@ pub enum LoggingError {
     },
     /// Another part of the process has set one up.
     #[error("log is already set up")]
-    Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Twice(#[from] TryInitError),
 }
 
-/// Sends the events of the whole process where `settings` says.
-///
-/// # Errors
-///
-/// When the file that `log-out` names can not be opened.
-pub fn start(settings: &Settings) -> Result<(), LoggingError> {
-    let writer = match settings.log_out.as_ref() {
-        None => BoxMakeWriter::new(io::stderr),
-        Some(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path);
-            BoxMakeWriter::new(Mutex::new(
-                file.map_err(|source| LoggingError::Open { path: path.clone(), source })?,
-            ))
-        }
-    };
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level(*settings.log_level))
-        .with_ansi(false)
-        .with_writer(writer);
-    match *settings.log_format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+/// The log of the process.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// `None` is the standard error.
+    sink: Arc<Mutex<Option<Sink>>>,
+    counters: Arc<Counters>,
+    /// What was logged how often.
+    pub repeats: Repeats,
+}
+
+impl Log {
+    /// Sends the events of the whole process where `settings` says.
+    ///
+    /// # Errors
+    ///
+    /// When the file that `log-out` names can not be opened.
+    pub fn start(settings: &Settings, counters: &Arc<Counters>) -> Result<Self, LoggingError> {
+        let open = |path: &PathBuf| {
+            Sink::open(path).map_err(|source| LoggingError::Open { path: path.clone(), source })
+        };
+        let sink = settings.log_out.as_ref().map(open).transpose()?;
+        let repeats = Repeats::new(counters);
+        let log = Self { sink: Arc::new(Mutex::new(sink)), counters: Arc::clone(counters), repeats };
+        let wanted = Targets::new()
+            .with_default(level(*settings.log_level))
+            .with_target(debug_log::TARGET, LevelFilter::INFO);
+        let layer = fmt::layer().with_ansi(false).with_writer(log.clone());
+        let layer = match *settings.log_format {
+            LogFormat::Text => layer.boxed(),
+            LogFormat::Json => layer.json().boxed(),
+        };
+        registry().with(layer.with_filter(wanted.and(log.repeats.clone()))).try_init()?;
+        Ok(log)
     }
-    .map_err(LoggingError::Twice)
+
+    /// Opens the file again, as after it was renamed.
+    ///
+    /// # Errors
+    ///
+    /// When it can not be opened; the old one stays.
+    pub fn reopen(&self) -> io::Result<()> {
+        self.sink().as_mut().map_or(Ok(()), Sink::reopen)
+    }
+
+    fn sink(&self) -> MutexGuard<'_, Option<Sink>> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One event is written at a time.
+impl Write for &Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let written = match self.sink().as_mut() {
+            Some(sink) => sink.write_all(line),
+            None => io::stderr().write_all(line),
+        };
+        if written.is_err() {
+            // A full disk must not make the agent mute.
+            self.counters.log_failed.add();
+            io::stderr().write_all(line)?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
 }
 
 fn level(level: LogLevel) -> LevelFilter {

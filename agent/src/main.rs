@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use portcullis_agent::{config, serve};
+use portcullis_agent::{check_config, config, serve};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -10,19 +10,20 @@ fn main() -> ExitCode {
         args.iter().any(|arg| names.contains(&arg.trim_start_matches('-')) && arg.starts_with('-'))
     };
     if asked(&["help", "h", "usage"]) {
-        print!("{}", portcullis_config::usage());
+        print!("{USAGE}{}", portcullis_config::usage());
         return ExitCode::SUCCESS;
     }
     if asked(&["version", "v"]) {
         println!("portcullis-agent {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
-    let result = config::from_process(args).map_err(anyhow::Error::from).and_then(|resolved| match resolved
-        .words
-        .first()
-    {
-        None => serve::run(&resolved),
-        Some(word) => anyhow::bail!("unknown command {word:?}; try --help"),
+    let result = config::from_process(args.clone()).map_err(anyhow::Error::from).and_then(|resolved| {
+        let words: Vec<&str> = resolved.words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            [] => serve::run(&resolved, args),
+            ["check-config"] => check_config::run(&resolved),
+            [word, ..] => anyhow::bail!("unknown command {word:?}; try --help"),
+        }
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,3 +33,12 @@ fn main() -> ExitCode {
         }
     }
 }
+
+const USAGE: &str = "\
+usage: portcullis-agent [OPTION...]                 serve
+       portcullis-agent [OPTION...] check-config    print what is in force and where it came from, secrets masked
+       portcullis-agent --help | --usage | --version
+
+Options can also stand in the environment (SIGSCI_MAX_PROCS=2) and in agent.conf (max-procs = 2).
+
+";

@@ -1,16 +1,24 @@
 //! A request as every listener hands it over.
 
+use std::net::IpAddr;
+
 use portcullis_detect::{Body, Header, Request as Seen};
 use portcullis_protocol::RpcMsgIn;
 use portcullis_protocol::names::TAGS_HEADER;
 
 /// A request to judge.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
     /// What the engine looks at.
     pub seen: Seen<'a>,
     /// Address of the client's socket as the caller names it.
     pub remote_addr: &'a [u8],
+    /// Address of the client, where it is known.
+    pub client: Option<IpAddr>,
+    /// When the request came, in milliseconds since 1970; 0 where the caller does not say.
+    pub millis: i64,
+    /// What kind of server the caller is part of.
+    pub server_flavor: &'a [u8],
 }
 
 impl Request<'_> {
@@ -34,7 +42,17 @@ pub fn with_message<T>(message: &RpcMsgIn<'_>, judge: impl FnOnce(&Request<'_>) 
         headers: &headers,
         body: body(message, &headers),
     };
-    judge(&Request { seen, remote_addr: &message.remote_addr })
+    let millis = match message.now_millis {
+        0 => message.timestamp.saturating_mul(1000),
+        millis => millis,
+    };
+    judge(&Request {
+        seen,
+        remote_addr: &message.remote_addr,
+        client: None,
+        millis,
+        server_flavor: &message.server_flavor,
+    })
 }
 
 /// HAProxy's module sends the bare version.

@@ -1,23 +1,29 @@
 //! The life of the process.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
 use portcullis_config::{Resolved, Settings};
 use portcullis_protocol::frame;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::counters::Counters;
 use crate::drain;
-use crate::inspector::Inspector;
+use crate::health::{Health, Stage};
 use crate::listen::{self, Limits, bind};
-use crate::logging;
+use crate::logging::Log;
+use crate::process;
+use crate::reload::Reload;
+use crate::repeats;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
+use crate::startup::{self, Tasks, or};
+use crate::statsd::Statsd;
 
 /// Bytes that a message may have beside the body: headers, target, keys.
 const AROUND_THE_BODY: usize = 1024 * 1024;
@@ -26,25 +32,44 @@ const CONNECTIONS: usize = 10_000;
 const BACKLOG: u32 = 1024;
 const INSPECTING_PER_THREAD: usize = 64;
 
-/// Starts, serves until SIGTERM or SIGINT, drains and ends.
+/// How often repeated warnings are summed up.
+const SUM_UP: Duration = Duration::from_secs(10);
+
+/// Starts, serves until SIGTERM or SIGINT, drains and ends. `args` is the command line, for reloads.
 ///
 /// # Errors
 ///
 /// When the agent can not start.
-pub fn run(resolved: &Resolved) -> anyhow::Result<()> {
+pub fn run(resolved: &Resolved, args: Vec<String>) -> anyhow::Result<()> {
     let settings = &resolved.settings;
-    logging::start(settings)?;
+    let counters = Arc::new(Counters::default());
+    let log = Log::start(settings, &counters)?;
     for warning in &resolved.warnings {
-        warn!("{warning}");
+        warn!(target: repeats::STARTUP, "{warning}");
     }
-    let snapshot = Snapshot::load(settings)?;
+    if !settings.revproxy_listener.0.is_empty() || *settings.reverse_proxy || *settings.revproxy {
+        bail!("revproxy-listener: this build has no reverse proxy");
+    }
+    if let Some(path) = settings.startup_probe_filepath.as_ref() {
+        startup::clear_probe_file(path)?;
+    }
+    process::raise_file_limit(or(*settings.max_connections, CONNECTIONS));
+    // Counts what a container may use, not what the machine has.
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = settings.max_procs.threads(cpus).max(1);
+    let threads = settings.max_procs.threads(cpus);
     let runtime = runtime(threads)?;
-    let served = runtime.block_on(serve(settings, snapshot, threads));
+    let served = runtime.block_on(serve(Start { settings, counters, log, threads, args }));
     // An inspection whose answer nobody waits for must not hold up the end.
     runtime.shutdown_background();
     served
+}
+
+struct Start<'a> {
+    settings: &'a Settings,
+    counters: Arc<Counters>,
+    log: Log,
+    threads: usize,
+    args: Vec<String>,
 }
 
 fn runtime(threads: usize) -> anyhow::Result<Runtime> {
@@ -57,47 +82,108 @@ fn runtime(threads: usize) -> anyhow::Result<Runtime> {
         .context("cannot start threads")
 }
 
-async fn serve(settings: &Settings, snapshot: Snapshot, threads: usize) -> anyhow::Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+async fn serve(start: Start<'_>) -> anyhow::Result<()> {
+    let Start { settings, counters, log, threads, args } = start;
+    let mut signals = Signals::new()?;
+    let (health, mut tasks) = (Arc::new(Health::default()), Tasks::default());
+    let in_force = Arc::new(ArcSwap::from_pointee(settings.clone()));
+    let snapshot = Snapshot::load(settings)?;
     let (mode, policy) = (snapshot.policy.site.mode, settings.policy_file.as_ref());
-    let counters = Arc::new(Counters::default());
-    let inspector = Inspector::new(snapshot, Arc::clone(&counters));
     let inspecting = or(*settings.max_inspecting, INSPECTING_PER_THREAD.saturating_mul(threads));
-    let service = Service::new(inspector, Arc::clone(&counters), inspecting, settings.inspection_timeout.0);
+    let (service, writer) = startup::service(settings, snapshot, inspecting, &counters)?;
+    startup::questions(&in_force, &service, &health, &mut tasks).await?;
     let backlog = u32::try_from(*settings.max_backlog).ok().filter(|backlog| *backlog > 0).unwrap_or(BACKLOG);
     let listener = bind::bind(&settings.rpc_address, *settings.rpc_socket_mode, backlog).await?;
     let address = listener.address();
 
     let (drain, watch) = drain::channel();
-    let listening = tokio::spawn(listen::serve(listener, Arc::new(service), limits(settings), watch));
+    let listening = tokio::spawn(listen::serve(listener, Arc::clone(&service), limits(settings), watch));
+    tasks.spawn(sweep(Arc::clone(&service), settings.cleaner_interval.0));
+    tasks.spawn(sum_up(log.clone()));
+    if let Some(statsd) = Statsd::new(settings) {
+        tasks.spawn(statsd.run(Arc::clone(&service)));
+    }
+    health.enter(Stage::Serving);
+    if let Some(path) = settings.startup_probe_filepath.as_ref() {
+        startup::probe_file(path)?;
+    }
     info!(address, ?mode, ?policy, threads, version = env!("CARGO_PKG_VERSION"), "listening");
 
-    tokio::select! {
-        _ = terminated.recv() => info!("SIGTERM: draining"),
-        _ = interrupted.recv() => info!("SIGINT: draining"),
-    }
+    let reload = Reload {
+        service: Arc::clone(&service),
+        health: Arc::clone(&health),
+        log: log.clone(),
+        settings: in_force,
+        args,
+    };
+    signals.until_the_end(&Arc::new(reload)).await;
+    health.enter(Stage::Draining);
     drain.begin();
     let grace: Duration = settings.shutdown_grace.0;
     if timeout(grace, drain.done()).await.is_err() {
         warn!(connections = drain.under_way(), "not everything was done within the grace");
     }
     listening.abort();
+    service.end();
+    if let Some(writer) = writer {
+        writer.join();
+    }
+    log.repeats.sum_up();
     info!(%counters, "stopped");
     Ok(())
+}
+
+/// The signals that the process obeys.
+struct Signals {
+    terminated: Signal,
+    interrupted: Signal,
+    hung_up: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminated: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupted: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            hung_up: signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?,
+        })
+    }
+
+    /// Waits until the process is told to end, and reloads meanwhile.
+    async fn until_the_end(&mut self, reload: &Arc<Reload>) {
+        loop {
+            tokio::select! {
+                _ = self.terminated.recv() => return info!("SIGTERM: draining"),
+                _ = self.interrupted.recv() => return info!("SIGINT: draining"),
+                _ = self.hung_up.recv() => {
+                    info!("SIGHUP: reloading");
+                    reload.run().await;
+                }
+            }
+        }
+    }
+}
+
+async fn sweep(service: Arc<Service>, every: Duration) {
+    // Sweeping more often finds nothing new.
+    let mut ticks = interval(every.max(Duration::from_millis(10)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        service.sweep(Instant::now());
+    }
+}
+
+async fn sum_up(log: Log) {
+    let mut ticks = interval(SUM_UP);
+    loop {
+        ticks.tick().await;
+        log.repeats.sum_up();
+    }
 }
 
 fn limits(settings: &Settings) -> Limits {
     let body = usize::try_from(settings.inspection_max_content_length.0).unwrap_or(usize::MAX);
     let message = frame::Limits { bytes: body.saturating_add(AROUND_THE_BODY), ..frame::Limits::default() };
     Limits { connections: or(*settings.max_connections, CONNECTIONS), message }
-}
-
-/// The number, or `automatic` where it is 0.
-fn or(number: u64, automatic: usize) -> usize {
-    match usize::try_from(number) {
-        Ok(0) => automatic,
-        Ok(number) => number.min(tokio::sync::Semaphore::MAX_PERMITS),
-        Err(_) => tokio::sync::Semaphore::MAX_PERMITS,
-    }
 }

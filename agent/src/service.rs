@@ -1,18 +1,26 @@
 //! What the listeners call: decoding, the choice of thread, reports.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use portcullis_protocol::{DecodeError, RpcMsgIn, RpcMsgIn2};
+use portcullis_detect::{Header, Response, Signals};
+use portcullis_policy::Action;
+use portcullis_protocol::{DecodeError, Pair, RpcMsgIn, RpcMsgIn2};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
-use crate::answer::{Answer, NotInspected};
+use crate::answer::{Answer, Judged, NotInspected};
+use crate::contexts::{Context, Contexts};
 use crate::counters::Counters;
-use crate::inspector::Inspector;
+use crate::data_log::DataLog;
+use crate::debug_log::{self, DebugLog, Level};
+use crate::ids::RequestId;
+use crate::inspector::{Course, Inspected, Inspector, Recording};
+use crate::memory::Memory;
+use crate::record::{Answered, Record};
 use crate::request;
 
 /// Messages up to this size are inspected where they are read: handing one over costs more than inspecting it.
@@ -25,16 +33,46 @@ pub struct Service {
     pub inspector: Inspector,
     /// What happened.
     pub counters: Arc<Counters>,
+    /// What is to be logged beside.
+    pub debug: DebugLog,
+    /// What unfinished messages hold.
+    pub memory: Arc<Memory>,
+    /// Requests whose response is to be reported.
+    pub contexts: Contexts,
+    /// Where requests are written down.
+    pub data_log: Option<DataLog>,
     /// Room for requests that are inspected on threads of their own.
     large: Arc<Semaphore>,
-    time: Duration,
+    limits: Limits,
+}
+
+/// What the service allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Large requests under inspection at once.
+    pub inspecting: usize,
+    /// Time to a verdict.
+    pub time: Duration,
+    /// How long a request waits for its response to be reported.
+    pub context: Duration,
+    /// Bytes beyond which a response is written down though nothing was found.
+    pub anomaly_size: u64,
+    /// The same for its time.
+    pub anomaly_time: Duration,
 }
 
 impl Service {
-    /// Lets at most `most` large requests be under inspection at once, each for at most `time`.
-    pub fn new(inspector: Inspector, counters: Arc<Counters>, most: usize, time: Duration) -> Self {
-        let large = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { inspector, counters, large, time }
+    /// Puts requests before `inspector`, and what is written down into `data_log`.
+    pub fn new(
+        inspector: Inspector,
+        counters: Arc<Counters>,
+        limits: Limits,
+        debug: DebugLog,
+        data_log: Option<DataLog>,
+    ) -> Self {
+        let large = Arc::new(Semaphore::new(limits.inspecting.min(Semaphore::MAX_PERMITS)));
+        let (memory, contexts) = (Arc::default(), Contexts::new(limits.context));
+        Self { inspector, counters, debug, memory, contexts, data_log, large, limits }
     }
 
     /// Judges the request that `message` describes.
@@ -46,28 +84,30 @@ impl Service {
     ///
     /// When `message` is not a request.
     pub async fn pre_request(self: &Arc<Self>, message: Bytes) -> Result<Answer, DecodeError> {
+        let started = Instant::now();
+        self.debug.message("PreRequest", &message);
+        let inspected = self.judged(message, started).await?;
+        self.counters.decision.add(started.elapsed());
+        Ok(self.settle(inspected))
+    }
+
+    async fn judged(self: &Arc<Self>, message: Bytes, started: Instant) -> Result<Inspected, DecodeError> {
         if message.len() <= INLINE_BYTES {
             return self.judge(&message);
         }
         let Ok(permit) = Arc::clone(&self.large).try_acquire_owned() else {
-            self.counters.shed.add();
-            return Ok(Answer::NotInspected(NotInspected::Overloaded));
+            return Ok(Inspected::not(NotInspected::Overloaded));
         };
         let service = Arc::clone(self);
         let judging = spawn_blocking(move || {
             let _permit = permit;
+            service.counters.queued.add(started.elapsed());
             service.judge(&message)
         });
-        match timeout(self.time, judging).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => {
-                self.counters.faulted.add();
-                Ok(Answer::NotInspected(NotInspected::Faulted))
-            }
-            Err(_) => {
-                self.counters.timed_out.add();
-                Ok(Answer::NotInspected(NotInspected::TimedOut))
-            }
+        match timeout(self.limits.time, judging).await {
+            Ok(Ok(inspected)) => inspected,
+            Ok(Err(_)) => Ok(Inspected::not(NotInspected::Faulted)),
+            Err(_) => Ok(Inspected::not(NotInspected::TimedOut)),
         }
     }
 
@@ -77,9 +117,29 @@ impl Service {
     ///
     /// When `message` is not such a report.
     pub fn post_request(&self, message: &[u8]) -> Result<(), DecodeError> {
+        self.debug.message("PostRequest", message);
         let report = RpcMsgIn::decode(message)?;
+        self.debug.input(&report);
         self.counters.posts.add();
         debug!(code = report.response_code, verdict = report.waf_response, "response reported");
+        let answered = Answered {
+            code: report.response_code.unwrap_or(-1),
+            millis: report.response_millis.unwrap_or(-1),
+            size: report.response_size.unwrap_or(-1),
+            headers: &report.headers_out,
+        };
+        let signals = self.response_signals(&answered);
+        let wanted = match self.inspector.recording() {
+            Recording::Off => false,
+            Recording::Signalled => !signals.is_empty() || self.is_anomalous(&answered),
+            Recording::Every => true,
+        };
+        if wanted {
+            let code = report.waf_response.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
+            let mut record = request::with_message(&report, |request| self.inspector.record(request, code));
+            record.answer(answered, &signals);
+            self.write_down(Some(record));
+        }
         Ok(())
     }
 
@@ -89,9 +149,26 @@ impl Service {
     ///
     /// When `message` is not such a report.
     pub fn update_request(&self, message: &[u8]) -> Result<(), DecodeError> {
+        self.debug.message("UpdateRequest", message);
         let report = RpcMsgIn2::decode(message)?;
         self.counters.updates.add();
         debug!(code = report.response_code, id = ?report.request_id, "response reported");
+        let Some(context) = RequestId::read(&report.request_id).and_then(|id| self.contexts.take(id)) else {
+            self.counters.orphans.add();
+            return Ok(());
+        };
+        let answered = Answered {
+            code: report.response_code,
+            millis: report.response_millis,
+            size: report.response_size,
+            headers: &report.headers_out,
+        };
+        let signals = self.response_signals(&answered);
+        let record = context.record.map(|mut record| {
+            record.answer(answered, &signals);
+            record
+        });
+        self.write_down(record);
         Ok(())
     }
 
@@ -101,88 +178,139 @@ impl Service {
     ///
     /// When `message` does not describe one.
     pub fn module_init(&self, message: &[u8]) -> Result<(), DecodeError> {
+        self.debug.message("ModuleInit", message);
         let module = RpcMsgIn::decode(message)?;
+        self.debug.input(&module);
         self.counters.modules.add();
-        debug!(module = ?module.module_version, server = ?module.server_version, "module started");
+        info!(module = ?module.module_version, server = ?module.server_version, "module started");
         Ok(())
     }
 
-    fn judge(&self, message: &[u8]) -> Result<Answer, DecodeError> {
+    /// Forgets requests whose response was not reported in time; they are written down without it.
+    pub fn sweep(&self, now: Instant) {
+        for context in self.contexts.sweep(now) {
+            self.counters.expired.add();
+            self.write_down(context.record);
+        }
+    }
+
+    /// Writes down what still waits for a response, and ends the log of requests.
+    pub fn end(&self) {
+        for context in self.contexts.clear() {
+            self.write_down(context.record);
+        }
+        if let Some(data_log) = &self.data_log {
+            data_log.end();
+        }
+    }
+
+    fn judge(&self, message: &[u8]) -> Result<Inspected, DecodeError> {
         let message = RpcMsgIn::decode(message)?;
-        Ok(request::with_message(&message, |request| self.inspector.inspect(request)))
+        self.debug.input(&message);
+        Ok(request::with_message(&message, |request| {
+            let inspected = self.inspector.inspect(request);
+            if self.debug.blocked > Level::Off || self.debug.inspection > Level::Off {
+                self.log(request, &inspected);
+            }
+            inspected
+        }))
+    }
+
+    /// Does what follows from an answer that is given. One that came too late never gets here.
+    fn settle(&self, inspected: Inspected) -> Answer {
+        let Inspected { answer, course, record } = inspected;
+        let counters = &self.counters;
+        match course {
+            Course::Inspected | Course::NotInspected => {}
+            Course::Limited => {
+                counters.limited.add();
+                if self.debug.engine_errors > Level::Off {
+                    info!(target: debug_log::TARGET, "inspection spent a budget: part of the request was not read");
+                }
+            }
+            Course::Unwatched => counters.unwatched.add(),
+            Course::Unsampled => counters.unsampled.add(),
+        }
+        match &answer {
+            Answer::Judged(judged) => {
+                if matches!(course, Course::Inspected | Course::Limited) {
+                    self.count(judged);
+                }
+                match judged.id {
+                    Some(id) => self.remember(id, record),
+                    None => self.write_down(record),
+                }
+            }
+            Answer::NotInspected(reason) => self.missed(*reason),
+        }
+        answer
+    }
+
+    fn count(&self, judged: &Judged) {
+        match judged.verdict.action {
+            Action::Allow => self.counters.allowed.add(),
+            Action::Block { .. } | Action::Redirect { .. } => self.counters.blocked.add(),
+        }
+        self.counters.signals.add(&judged.verdict.tags);
+        debug!(code = judged.verdict.code(), tags = ?judged.verdict.tags, id = ?judged.id, "request judged");
+    }
+
+    fn missed(&self, reason: NotInspected) {
+        match reason {
+            NotInspected::TimedOut => self.counters.timed_out.add(),
+            NotInspected::Overloaded => self.counters.shed.add(),
+            NotInspected::Faulted => self.counters.faulted.add(),
+            NotInspected::Disabled => return self.counters.disabled.add(),
+        }
+        warn!(?reason, "a request was not inspected, and passes");
+        if self.debug.engine_errors > Level::Off {
+            info!(target: debug_log::TARGET, ?reason, "no verdict");
+        }
+    }
+
+    fn remember(&self, id: RequestId, record: Option<Box<Record>>) {
+        for evicted in self.contexts.put(id, Context { record }, Instant::now()) {
+            self.counters.evicted.add();
+            self.write_down(evicted.record);
+        }
+    }
+
+    fn write_down(&self, record: Option<Box<Record>>) {
+        if let (Some(data_log), Some(record)) = (&self.data_log, record) {
+            data_log.put(record);
+        }
+    }
+
+    fn response_signals(&self, answered: &Answered<'_>) -> Signals {
+        let Ok(code) = u16::try_from(answered.code) else { return Signals::default() };
+        let header = |(name, value): &'_ Pair<'_>| (name.to_vec(), value.to_vec());
+        let pairs: Vec<_> = answered.headers.iter().map(header).collect();
+        let headers: Vec<_> = pairs.iter().map(|(name, value)| Header { name, value }).collect();
+        let signals = self.inspector.inspect_response(&Response { code, headers: &headers });
+        self.counters.signals.add(&signals.iter().map(|signal| signal.tag).collect::<Vec<_>>());
+        signals
+    }
+
+    fn is_anomalous(&self, answered: &Answered<'_>) -> bool {
+        let over = |value: i64, limit: u64| u64::try_from(value).is_ok_and(|value| value > limit);
+        let millis = u64::try_from(self.limits.anomaly_time.as_millis()).unwrap_or(u64::MAX);
+        over(answered.size, self.limits.anomaly_size) || over(answered.millis, millis)
+    }
+
+    fn log(&self, request: &request::Request<'_>, inspected: &Inspected) {
+        let Answer::Judged(judged) = &inspected.answer else { return };
+        let blocked = judged.verdict.code() != 200 && self.debug.blocked > Level::Off;
+        let record = self.inspector.record(request, i32::from(judged.verdict.code()));
+        let (code, tags) = (judged.verdict.code(), &judged.verdict.tags);
+        let shown = serde_json::to_string(&record).unwrap_or_default();
+        if blocked {
+            info!(target: debug_log::TARGET, code, ?tags, id = ?judged.id, request = shown, "request blocked");
+        }
+        if self.debug.inspection > Level::Off {
+            info!(target: debug_log::TARGET, code, ?tags, course = ?inspected.course, request = shown, "request inspected");
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use portcullis_detect::Engine;
-    use portcullis_policy::Policy;
-
-    use super::*;
-    use crate::snapshot::Snapshot;
-
-    fn service(most: usize, time: Duration) -> Arc<Service> {
-        let snapshot = Snapshot { engine: Engine::default(), policy: Policy::default() };
-        let counters = Arc::default();
-        let inspector = Inspector::new(snapshot, Arc::clone(&counters));
-        Arc::new(Service::new(inspector, counters, most, time))
-    }
-
-    fn message(body: usize) -> Bytes {
-        RpcMsgIn { post_body: vec![b'x'; body].into(), ..RpcMsgIn::default() }.encode().into()
-    }
-
-    async fn reason(service: &Arc<Service>, message: Bytes) -> Option<NotInspected> {
-        match service.pre_request(message).await.unwrap() {
-            Answer::Judged(_) => None,
-            Answer::NotInspected(reason) => Some(reason),
-        }
-    }
-
-    #[tokio::test]
-    async fn judges_small_and_large_requests() {
-        let service = service(1, Duration::from_secs(60));
-        for body in [0, INLINE_BYTES, 100 * INLINE_BYTES] {
-            assert_eq!(reason(&service, message(body)).await, None);
-        }
-        assert_eq!(service.counters.allowed.value(), 3);
-    }
-
-    #[tokio::test]
-    async fn says_so_when_there_is_no_room() {
-        let service = service(0, Duration::from_secs(60));
-        assert_eq!(reason(&service, message(INLINE_BYTES)).await, Some(NotInspected::Overloaded));
-        assert_eq!(reason(&service, message(0)).await, None);
-        assert_eq!(service.counters.shed.value(), 1);
-    }
-
-    #[test]
-    fn says_so_when_time_is_up() {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(1)
-            .enable_time()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            // The one thread for large requests is taken until the answer is there.
-            let (release, taken) = std::sync::mpsc::channel::<()>();
-            let taking = spawn_blocking(move || taken.recv());
-            let service = service(1, Duration::from_millis(1));
-            let asked = reason(&service, message(INLINE_BYTES)).await;
-            assert_eq!(asked, Some(NotInspected::TimedOut));
-            assert_eq!(service.counters.timed_out.value(), 1);
-            release.send(()).unwrap();
-            taking.await.unwrap().unwrap();
-        });
-    }
-
-    #[tokio::test]
-    async fn refuses_what_is_no_message() {
-        let service = service(1, Duration::from_secs(60));
-        assert!(service.pre_request(Bytes::from_static(b"hello")).await.is_err());
-        assert!(service.pre_request(vec![0x91; 10 * INLINE_BYTES].into()).await.is_err());
-        assert!(service.update_request(b"hello").is_err());
-        assert!(service.post_request(b"hello").is_err());
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ table! {
     /// Every option of the agent with its value and origin.
     pub struct Settings {
         "accesskeyid" accesskeyid: Secret = "", Active, "Public half of the key pair that names this agent's site. Required.";
-        "secretaccesskey" secretaccesskey: Secret = "", Active, "Secret half of the key pair. Required. Keys anonymised addresses and challenge tokens.";
+        "secretaccesskey" secretaccesskey: Secret = "", Active, "Secret half of the key pair. Required.";
         "accesskeyid-file" accesskeyid_file: Optional<PathBuf> = "", Active, "File that holds accesskeyid; read again on reload.";
         "secretaccesskey-file" secretaccesskey_file: Optional<PathBuf> = "", Active, "File that holds secretaccesskey; read again on reload.";
         "config" config: PathBuf = "/etc/sigsci/agent.conf", Active, "Configuration file. A missing file is an error only where this option names it.";
@@ -26,17 +26,17 @@ table! {
         "rpc-socket-mode" rpc_socket_mode: Mode = "0666", Active, "Permission bits of the unix socket: the module usually runs as another user.";
         "max-connections" max_connections: u64 = "0", Active, "Open RPC connections; beyond it new ones wait in the backlog. 0 is 10000.";
         "max-backlog" max_backlog: u64 = "0", Active, "Connections that may wait to be accepted. 0 is 1024.";
-        "max-inspecting" max_inspecting: u64 = "0", Active, "Requests inspected at once; beyond it requests are answered as not inspected. 0 is 64 per thread.";
+        "max-inspecting" max_inspecting: u64 = "0", Active, "Requests of 4 KiB and more inspected at once; beyond it they are answered as not inspected. 0 is 64 per thread.";
         "max-procs" max_procs: Procs = "auto", Active, "CPUs the agent may use. auto: 1 on one CPU, 2 on two or three, half of more.";
         "rpc-workers" rpc_workers: u64 = "0", Accepted("max-procs sets the number of threads"), "Number of RPC workers.";
         "rpc-version" rpc_version: u64 = "0", Accepted(OWN_PROTOCOL), "Version of the module RPC.";
         "shutdown-grace" shutdown_grace: Span = "25s", Active, "How long requests under way may take after SIGTERM.";
 
-        "policy-file" policy_file: Optional<PathBuf> = "", Active, "Policy: a JSON file. None: log mode.";
-        "inspection-timeout" inspection_timeout: Span = "100ms", Active, "Longest time to a verdict; after it the request passes, marked not inspected.";
+        "policy-file" policy_file: Optional<PathBuf> = "", Active, "Policy: a JSON file, read again on SIGHUP. None: log mode.";
+        "inspection-timeout" inspection_timeout: Span = "100ms", Active, "Longest time to a verdict on a request of 4 KiB and more; after it the request passes, marked not inspected. Smaller ones are never that slow.";
         "inspection-max-content-length" inspection_max_content_length: ByteSize = "307200", Active, "Most bytes of a body that are inspected.";
-        "inspection-anomaly-size" inspection_anomaly_size: ByteSize = "524288", Active, "Responses larger than this are recorded though nothing was found.";
-        "inspection-anomaly-duration" inspection_anomaly_duration: Span = "10s", Active, "Responses slower than this are recorded though nothing was found.";
+        "inspection-anomaly-size" inspection_anomaly_size: ByteSize = "524288", Active, "Reported responses larger than this are recorded though nothing was found.";
+        "inspection-anomaly-duration" inspection_anomaly_duration: Span = "10s", Active, "Reported responses slower than this are recorded though nothing was found.";
         "inspection-alt-response-codes" inspection_alt_response_codes: Csv = "", Accepted("blockHTTPCode in the policy sets the code"), "Former alternative block codes.";
         "inspection-debug" inspection_debug: bool = "false", Active, "Log what was found in each request.";
         "inspect-websocket" inspect_websocket: bool = "false", Active, "Inspect WebSocket text frames in reverse proxy mode.";
@@ -46,7 +46,7 @@ table! {
         "client-ip-header" client_ip_header: Csv = "X-Forwarded-For", Active, "Headers that hold the client's address, first match wins.";
         "local-networks" local_networks: Networks = "all", Active, "Peers whose client-ip-header is believed.";
         "custom-request-headers" custom_request_headers: Csv = "", Experimental, "Headers added for the application, name:value; $AgentResponse, $RequestID and $TagList stand for their values.";
-        "anonymous-ip-secret-key" anonymous_ip_secret_key: Secret = "", Active, "Key of the address hash where the policy anonymises addresses. Default: secretaccesskey.";
+        "anonymous-ip-secret-key" anonymous_ip_secret_key: Secret = "", Accepted("no policy anonymises addresses yet"), "Key of the address hash.";
         "open-api-spec-file" open_api_spec_file: Optional<PathBuf> = "", Accepted("API schemas are not checked yet"), "OpenAPI 3.0 document.";
 
         "revproxy-listener" revproxy_listener: Listeners = "", Active, "Reverse proxy listeners: name:{listener=http://0.0.0.0:8001,upstreams=http://127.0.0.1:8000};...";
@@ -60,16 +60,16 @@ table! {
 
         "server-hostname" server_hostname: String = "", Active, "Name of this agent in records. Default: the host's name.";
         "server-flavor" server_flavor: String = "", Active, "Server type shown in records instead of the module's.";
-        "shared-cache-dir" shared_cache_dir: PathBuf = "/tmp/sigsci-agent.cache", Active, "Writable folder for state.";
+        "shared-cache-dir" shared_cache_dir: PathBuf = "/tmp/sigsci-agent.cache", Accepted("the agent keeps no state on disk"), "Writable folder for state.";
         "startup-probe-listener" startup_probe_listener: Optional<HostPort> = "", Active, "Answers GET /startup: 503 until the policy is loaded, then 200.";
         "startup-probe-filepath" startup_probe_filepath: Optional<PathBuf> = "", Active, "File created once the policy is loaded.";
         "admin-listener" admin_listener: Optional<HostPort> = "", Active, "Serves /healthz /readyz /metrics /config /version. Give a loopback address: it has no authentication.";
 
-        "log-out" log_out: Optional<PathBuf> = "", Active, "Agent log. Default: standard error.";
+        "log-out" log_out: Optional<PathBuf> = "", Active, "Agent log. Default: standard error. Opened again on SIGHUP.";
         "log-level" log_level: LogLevel = "info", Active, "Least severity that is logged.";
         "log-format" log_format: LogFormat = "text", Active, "What a log line looks like.";
-        "waf-data-log" waf_data_log: Optional<PathBuf> = "", Active, "One JSON line a request with signals.";
-        "waf-data-log-all" waf_data_log_all: bool = "false", Active, "One JSON line for every request.";
+        "waf-data-log" waf_data_log: Optional<PathBuf> = "", Active, "One JSON line a request with signals, secrets redacted. Opened again on SIGHUP.";
+        "waf-data-log-all" waf_data_log_all: bool = "false", Active, "One JSON line for every request, to waf-data-log; the response of every request is then asked for.";
         "debug-log-all-the-things" debug_log_all_the_things: bool = "false", Active, "Turns every debug log on.";
         "debug-log-blocked-requests" debug_log_blocked_requests: bool = "false", Active, "A line a blocked request.";
         "debug-log-config-updates" debug_log_config_updates: u8 = "0", Active, "1: a line a policy update; 2: with details.";

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -19,6 +19,7 @@ use tracing::debug;
 
 use crate::drain::Watch;
 use crate::listen::stream::Replay;
+use crate::memory::{self, Held};
 use crate::service::Service;
 
 /// How long a body may take to arrive.
@@ -39,6 +40,7 @@ const HEADER_BYTES: u32 = 16 * 1024;
 
 /// Serves one connection until its peer leaves, or `drain` says so and its requests are answered.
 pub(super) async fn serve(stream: Replay, service: Arc<Service>, most: usize, mut drain: Watch) {
+    let debugging = Arc::clone(&service);
     let handler = service_fn(move |request| {
         let service = Arc::clone(&service);
         async move { Ok::<_, Infallible>(handle(request, &service, most).await) }
@@ -62,6 +64,9 @@ pub(super) async fn serve(stream: Replay, service: Arc<Service>, most: usize, mu
     };
     if let Err(error) = ended {
         debug!(error, "http connection ended");
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            debugging.debug.connection("http connection", error);
+        }
     }
 }
 
@@ -78,6 +83,8 @@ enum Refusal {
     TooLarge,
     #[error("body took too long to arrive")]
     Late,
+    #[error("too many requests are arriving slowly")]
+    Crowded,
     #[error("body is cut off")]
     CutOff,
     #[error("body is not a message: {0}")]
@@ -91,6 +98,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
+            Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Version | Self::CutOff | Self::Message(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -106,8 +114,12 @@ async fn handle(request: Request<Incoming>, service: &Arc<Service>, most: usize)
             response
         }
         Err(refusal) => {
-            service.counters.refused.add();
+            match refusal {
+                Refusal::Crowded => service.counters.crowded_out.add(),
+                _ => service.counters.refused.add(),
+            }
             debug!(reason = %refusal, "request refused");
+            service.debug.connection("http request", &refusal);
             let mut response = Response::new(Full::new(Bytes::from(refusal.to_string())));
             *response.status_mut() = refusal.status();
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -141,9 +153,15 @@ async fn answer(request: Request<Incoming>, service: &Arc<Service>, most: usize)
     {
         return Err(Refusal::Version);
     }
-    let message = body(request.into_body(), most).await?;
+    let mut held = service.memory.hold();
+    let message = body(request.into_body(), most, &mut held).await?;
     match call {
-        Call::Ask => Ok(service.pre_request(message).await?.to_filter().encode().into()),
+        Call::Ask => {
+            let answer = service.pre_request(message).await?;
+            let message = answer.to_filter();
+            service.debug.output(&message);
+            Ok(message.encode().into())
+        }
         Call::Post => {
             service.post_request(&message).map(|()| Bytes::from_static(wire::ACK)).map_err(Into::into)
         }
@@ -153,11 +171,28 @@ async fn answer(request: Request<Incoming>, service: &Arc<Service>, most: usize)
     }
 }
 
-async fn body(body: Incoming, most: usize) -> Result<Bytes, Refusal> {
-    match timeout(ARRIVAL, Limited::new(body, most).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-        Ok(Err(_)) => Err(Refusal::CutOff),
-        Err(_) => Err(Refusal::Late),
-    }
+async fn body(body: Incoming, most: usize, held: &mut Held) -> Result<Bytes, Refusal> {
+    let mut body = Limited::new(body, most);
+    let arrival = async {
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            // Most bodies come in one piece, which is used as it is.
+            if first.is_empty() && all.is_empty() {
+                first = data;
+                continue;
+            }
+            held.grow_to(first.len() + all.len() + data.len()).map_err(|memory::Full| Refusal::Crowded)?;
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+        Ok(if all.is_empty() { first } else { all.freeze() })
+    };
+    timeout(ARRIVAL, arrival).await.unwrap_or(Err(Refusal::Late))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "called by map_err")]
+fn broken(error: Box<dyn std::error::Error + Send + Sync>) -> Refusal {
+    if error.is::<LengthLimitError>() { Refusal::TooLarge } else { Refusal::CutOff }
 }

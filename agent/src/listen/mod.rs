@@ -58,7 +58,7 @@ pub async fn serve(mut listener: Listener, service: Arc<Service>, limits: Limits
                     drop(place);
                 });
             }
-            Err(error) => paused(&error).await,
+            Err(error) => paused(&error, &service).await,
         }
     }
     // A module whose connection is dropped after it wrote may wait for ever: nobody new gets in, all others are served.
@@ -67,19 +67,25 @@ pub async fn serve(mut listener: Listener, service: Arc<Service>, limits: Limits
     }
 }
 
-async fn paused(error: &io::Error) {
+async fn paused(error: &io::Error, service: &Service) {
     match error.kind() {
         // The client was faster than we were.
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {}
         _ => {
+            service.counters.unaccepted.add();
             warn!(%error, "cannot accept a connection");
             sleep(ACCEPT_PAUSE).await;
         }
     }
 }
 
-async fn connection(stream: Stream, service: Arc<Service>, limits: Limits, mut drain: Watch) {
+async fn connection(stream: Stream, service: Arc<Service>, limits: Limits, drain: Watch) {
     service.counters.connections.add();
+    speak(stream, &service, limits, drain).await;
+    service.counters.closed.add();
+}
+
+async fn speak(stream: Stream, service: &Arc<Service>, limits: Limits, mut drain: Watch) {
     let mut read = Vec::new();
     let heard = {
         let mut first = pin!(stream.first_read(&mut read));
@@ -94,12 +100,13 @@ async fn connection(stream: Stream, service: Arc<Service>, limits: Limits, mut d
         Ok(Ok(0)) | Err(_) => return,
         Ok(Err(error)) => {
             debug!(%error, "connection lost before its first byte");
+            service.debug.connection("first read", &error);
             return;
         }
     }
     // No HTTP request begins outside ASCII, and every msgpack array does.
     match read.first() {
-        Some(0x80..) => rpc::serve(stream, read, &service, limits.message, drain).await,
-        _ => http::serve(Replay::new(read, stream), service, limits.message.bytes, drain).await,
+        Some(0x80..) => rpc::serve(stream, read, service, limits.message, drain).await,
+        _ => http::serve(Replay::new(read, stream), Arc::clone(service), limits.message.bytes, drain).await,
     }
 }

@@ -11,10 +11,12 @@ use portcullis_protocol::frame::{FrameError, Limits, Progress, Scanner};
 use portcullis_protocol::{DecodeError, RpcMsgOut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
+use crate::debug_log::{Level, TARGET};
 use crate::drain::Watch;
 use crate::listen::stream::Stream;
+use crate::memory::{Full, Held};
 use crate::service::Service;
 
 /// How long a call may take to arrive; a module itself gives up after a second at most.
@@ -27,6 +29,9 @@ const FAREWELL_BYTES: usize = 256 * 1024;
 /// Bytes by which the buffer grows at once: a declared length is not yet a reason to reserve it.
 const GROWTH: usize = 64 * 1024;
 
+/// Bytes that every connection may hold, whatever others do: most requests fit.
+const FREE: usize = 4096;
+
 /// Serves one connection of which `read` has arrived.
 pub(super) async fn serve(
     mut stream: Stream,
@@ -35,7 +40,9 @@ pub(super) async fn serve(
     limits: Limits,
     drain: Watch,
 ) {
-    let turn = match timeout(ARRIVAL, arrival(&mut stream, &mut read, limits)).await {
+    // Given back when the reply is out.
+    let mut held = service.memory.hold();
+    let turn = match timeout(ARRIVAL, arrival(&mut stream, &mut read, limits, &mut held)).await {
         Ok(Ok(len)) => {
             read.truncate(len);
             call(service, Bytes::from(read)).await
@@ -46,6 +53,7 @@ pub(super) async fn serve(
     let Some(Turn { reply, report }) = turn else { return };
     if let Err(error) = say(&mut stream, &reply).await {
         debug!(%error, "peer gone before the reply");
+        service.debug.connection("reply", &error);
     }
     // Modules wait for the acknowledgement, some of them while their client waits: the work comes after it.
     if let Some(Report { method, message }) = report {
@@ -53,6 +61,7 @@ pub(super) async fn serve(
     }
     // Nothing is owed to the peer any more, so this must not hold up the end of the process.
     drop(drain);
+    drop(held);
     let _late = timeout(FAREWELL, farewell(&mut stream)).await;
 }
 
@@ -72,17 +81,30 @@ enum Lost {
     Frame(FrameError),
     CutOff,
     Late,
+    Crowded,
     Io(io::Error),
 }
 
-async fn arrival(stream: &mut Stream, read: &mut Vec<u8>, limits: Limits) -> Result<usize, Lost> {
+async fn arrival(
+    stream: &mut Stream,
+    read: &mut Vec<u8>,
+    limits: Limits,
+    held: &mut Held,
+) -> Result<usize, Lost> {
     let mut scanner = Scanner::new(limits);
     loop {
         match scanner.scan(read).map_err(Lost::Frame)? {
             Progress::Complete { len } => return Ok(len),
             Progress::Incomplete { at_least } => {
                 let missing = at_least.saturating_sub(read.len());
-                read.reserve(missing.clamp(1, GROWTH));
+                let growth = missing.clamp(1, GROWTH);
+                if read.capacity() - read.len() < growth {
+                    let whole = read.len() + growth;
+                    if whole > FREE {
+                        held.grow_to(whole).map_err(|Full| Lost::Crowded)?;
+                    }
+                    read.reserve_exact(growth);
+                }
             }
         }
         match stream.read_buf(read).await {
@@ -100,17 +122,28 @@ fn turned_away(service: &Service, read: &[u8], lost: &Lost) -> Option<Turn> {
         Lost::Frame(error) => error.to_string(),
         Lost::CutOff => "request is cut off".to_owned(),
         Lost::Late => "request took too long to arrive".to_owned(),
+        Lost::Crowded => "too many requests are arriving slowly".to_owned(),
         Lost::Io(error) => {
             service.counters.cut_off.add();
             debug!(%error, "connection lost within a request");
+            service.debug.connection("request", error);
             return None;
         }
     };
     match lost {
         Lost::Frame(_) => service.counters.refused.add(),
+        Lost::Crowded => {
+            service.counters.crowded_out.add();
+            warn!(
+                "unfinished messages hold all the memory they may; a request was not inspected, and passes"
+            );
+        }
         Lost::CutOff | Lost::Late | Lost::Io(_) => service.counters.cut_off.add(),
     }
     debug!(reason = text, "request turned away");
+    if service.debug.connection_errors > Level::Off {
+        info!(target: TARGET, reason = text, "connection error");
+    }
     let msgid = peek_msgid(read).unwrap_or(MsgId::NONE);
     Some(Turn { reply: write_error(msgid, &text), report: None })
 }
@@ -146,7 +179,11 @@ async fn answer(
     };
     match method {
         Method::PreRequest => match service.pre_request(message).await {
-            Ok(answer) => replied(&answer.to_module()),
+            Ok(answer) => {
+                let message = answer.to_module();
+                service.debug.output(&message);
+                replied(&message)
+            }
             Err(error) => refused(error),
         },
         Method::ModuleInit => match service.module_init(&message) {

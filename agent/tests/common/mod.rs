@@ -71,6 +71,11 @@ impl Agent {
 
     /// Starts one and waits until it listens.
     pub(crate) fn start(dir: TempDir, command: &mut Command) -> Self {
+        Self::start_and_hear(dir, command, &mut Vec::new())
+    }
+
+    /// Starts one, waits until it listens, and gives what it said by then.
+    pub(crate) fn start_and_hear(dir: TempDir, command: &mut Command, said: &mut Vec<String>) -> Self {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, log) = channel();
@@ -79,14 +84,17 @@ impl Agent {
         });
         let socket = dir.path().join("agent.sock");
         let mut agent = Self { child, log, dir, socket, address: String::new() };
-        let listening = agent.await_log("listening address=");
+        let listening = agent.hear("listening address=", said);
         agent.address = listening.split('"').nth(1).unwrap().to_owned();
         agent
     }
 
     /// Waits for a line with `text`.
     pub(crate) fn await_log(&self, text: &str) -> String {
-        let mut seen = Vec::new();
+        self.hear(text, &mut Vec::new())
+    }
+
+    fn hear(&self, text: &str, seen: &mut Vec<String>) -> String {
         loop {
             match self.log.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(text) => return line,
@@ -113,6 +121,13 @@ impl Agent {
         let line = self.await_log(" portcullis_agent::serve: ");
         assert!(line.contains("stopped"), "{line}");
         assert!(self.ended().success());
+    }
+
+    /// The same, and keeps its folder.
+    pub(crate) fn drained_leaving(mut self) -> TempDir {
+        let dir = std::mem::replace(&mut self.dir, TempDir::new().unwrap());
+        self.drained();
+        dir
     }
 
     pub(crate) fn connect(&self) -> UnixStream {

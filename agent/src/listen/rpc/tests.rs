@@ -1,13 +1,9 @@
-use portcullis_detect::Engine;
-use portcullis_policy::Policy;
 use portcullis_protocol::envelope::write_call;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::drain;
-use crate::inspector::Inspector;
-use crate::snapshot::Snapshot;
 
 /// A peer of a connection that is served; `drain` is done when nothing is owed to the peer.
 struct Served {
@@ -18,10 +14,7 @@ struct Served {
 }
 
 fn served() -> Served {
-    let snapshot = Snapshot { engine: Engine::default(), policy: Policy::default() };
-    let counters = Arc::default();
-    let inspector = Inspector::new(snapshot, Arc::clone(&counters));
-    let service = Arc::new(Service::new(inspector, counters, 1, Duration::from_secs(60)));
+    let service = Service::testing(1, Duration::from_secs(60));
     let (peer, stream) = UnixStream::pair().unwrap();
     let (drain, watch) = drain::channel();
     let serving = Arc::clone(&service);
@@ -73,4 +66,17 @@ async fn counts_a_report_that_is_not_usable_though_it_was_acknowledged() {
     assert_eq!(heard(&mut served.peer).await, [0x94, 1, 0xce, 0, 0, 0, 7, 0xc0, 0]);
     served.drain.done().await;
     assert_eq!((served.service.counters.posts.value(), served.service.counters.refused.value()), (0, 1));
+}
+
+#[tokio::test]
+async fn refuses_a_slow_message_when_others_hold_all_memory() {
+    let mut served = served();
+    let mut others = served.service.memory.hold();
+    while others.grow_to(served.service.memory.held() + 4096).is_ok() {}
+    let wire = write_call(7, "RPC.PreRequest", &[0xc6, 0, 0, 0x40, 0]);
+    served.peer.write_all(&wire).await.unwrap();
+    let reply = heard(&mut served.peer).await;
+    assert!(reply.starts_with(&[0x94, 1, 0xce, 0, 0, 0, 7]), "{reply:02x?}");
+    assert!(String::from_utf8_lossy(&reply).contains("arriving slowly"));
+    assert_eq!(served.service.counters.crowded_out.value(), 1);
 }

@@ -1,0 +1,282 @@
+//! What is written down about a request: its facts without its secrets.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use portcullis_detect::{Header, Location, Signal, Signals};
+use portcullis_protocol::Pair;
+use serde::Serialize;
+
+use crate::ids::RequestId;
+use crate::redact::{self, REDACTED};
+use crate::request::Request;
+
+/// Headers of a record, and bytes of one text in it.
+const MOST_HEADERS: usize = 64;
+const MOST_BYTES: usize = 1024;
+
+/// A request as one line of JSON tells it. Secrets are gone before one is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Record {
+    version: &'static str,
+    timestamp: String,
+    method: String,
+    path: String,
+    protocol: String,
+    remote_addr: String,
+    #[serde(rename = "RequestIDStr")]
+    request_id: String,
+    request_headers: Vec<Field>,
+    response_code: i64,
+    response_headers: Vec<Field>,
+    response_millis: i64,
+    response_size: i64,
+    scheme: String,
+    server_flavor: String,
+    server_hostname: Arc<str>,
+    server_name: String,
+    signals: Vec<Finding>,
+    #[serde(rename = "TLSCipher")]
+    tls_cipher: String,
+    #[serde(rename = "TLSProtocol")]
+    tls_protocol: String,
+    #[serde(rename = "URI")]
+    uri: String,
+    user_agent: String,
+    #[serde(rename = "WAFResponse")]
+    waf_response: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Field {
+    name: String,
+    value: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Finding {
+    #[serde(rename = "Type")]
+    tag: &'static str,
+    location: &'static str,
+    name: String,
+    value: String,
+    detector: &'static str,
+    redaction: &'static str,
+}
+
+/// What is the same in all records of an agent.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// The agent's name.
+    pub hostname: Arc<str>,
+    /// Stands for the server type that the module names, unless empty.
+    pub flavor: String,
+}
+
+/// What became of the response.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// Status.
+    pub code: i64,
+    /// Time to it.
+    pub millis: i64,
+    /// Its bytes.
+    pub size: i64,
+    /// Its headers.
+    pub headers: &'a [Pair<'a>],
+}
+
+impl Record {
+    /// Writes down `request`; its response is not known yet.
+    pub fn new(
+        author: &Author,
+        request: &Request<'_>,
+        signals: &Signals,
+        id: Option<RequestId>,
+        code: i32,
+    ) -> Self {
+        let seen = &request.seen;
+        let flavor =
+            if author.flavor.is_empty() { text(request.server_flavor) } else { author.flavor.clone() };
+        let path = text(redact::without_query(seen.target));
+        Self {
+            version: "1",
+            timestamp: timestamp(request.millis),
+            method: text(seen.method),
+            path: path_only(&path),
+            protocol: text(seen.protocol),
+            remote_addr: request
+                .client
+                .map_or_else(|| text(request.remote_addr), |client| client.to_string()),
+            request_id: id.map(|id| id.to_string()).unwrap_or_default(),
+            request_headers: seen.headers.iter().take(MOST_HEADERS).map(field).collect(),
+            response_code: -1,
+            response_headers: Vec::new(),
+            response_millis: -1,
+            response_size: -1,
+            scheme: text(seen.scheme),
+            server_flavor: flavor,
+            server_hostname: Arc::clone(&author.hostname),
+            server_name: text(seen.authority),
+            signals: signals.iter().map(finding).collect(),
+            tls_cipher: text(seen.tls_cipher),
+            tls_protocol: text(seen.tls_protocol),
+            uri: path,
+            user_agent: seen.header_values("user-agent").next().map(text).unwrap_or_default(),
+            waf_response: code,
+        }
+    }
+
+    /// Adds the response and what was found in it.
+    pub fn answer(&mut self, answered: Answered<'_>, signals: &Signals) {
+        self.response_code = answered.code;
+        self.response_millis = answered.millis;
+        self.response_size = answered.size;
+        let headers = answered.headers.iter().take(MOST_HEADERS);
+        self.response_headers = headers.map(|(name, value)| field(&Header { name, value })).collect();
+        self.signals.extend(signals.iter().map(finding));
+    }
+
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        let fields = self.request_headers.iter().chain(&self.response_headers);
+        let fields: usize = fields.map(|field| field.name.len() + field.value.len() + 48).sum();
+        let findings: usize =
+            self.signals.iter().map(|found| found.name.len() + found.value.len() + 96).sum();
+        512 + fields + findings + 2 * self.path.len() + self.user_agent.len() + self.server_name.len()
+    }
+}
+
+fn field(header: &Header<'_>) -> Field {
+    Field { name: text(header.name), value: cut(redact::header(header.name, header.value)) }
+}
+
+fn finding(signal: &Signal) -> Finding {
+    let name = text(&signal.name);
+    let (value, redaction) = match signal.location {
+        // All that a cookie is good for is to be a secret.
+        Location::Cookie => (REDACTED.to_owned(), "cookie"),
+        _ if redact::is_secret(&signal.name) => (REDACTED.to_owned(), "name"),
+        Location::Header => hidden(redact::header(&signal.name, &signal.value), &signal.value),
+        Location::Request | Location::Path | Location::UserAgent | Location::Response => {
+            hidden(redact::text(&signal.value), &signal.value)
+        }
+        Location::QueryString | Location::Post => {
+            let (value, redaction) = hidden(redact::text(&signal.value), &signal.value);
+            (if name.is_empty() { value } else { format!("{name}={value}") }, redaction)
+        }
+    };
+    Finding {
+        tag: signal.tag.as_str(),
+        location: signal.location.as_str(),
+        name,
+        value: cut(value),
+        detector: signal.detector,
+        redaction,
+    }
+}
+
+fn hidden(shown: String, value: &[u8]) -> (String, &'static str) {
+    let redaction = if shown == String::from_utf8_lossy(value) { "none" } else { "value" };
+    (shown, redaction)
+}
+
+fn text(bytes: &[u8]) -> String {
+    cut(redact::text(bytes.get(..2 * MOST_BYTES).unwrap_or(bytes)))
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MOST_BYTES {
+        let end = (0..=MOST_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
+    }
+    text
+}
+
+/// The path of a target in absolute form.
+fn path_only(target: &str) -> String {
+    match target.split_once("://") {
+        Some((_, rest)) if !target.starts_with('/') => {
+            rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/").to_owned()
+        }
+        _ => target.to_owned(),
+    }
+}
+
+fn timestamp(millis: i64) -> String {
+    let known = Timestamp::from_millisecond(millis).ok().filter(|_| millis > 0);
+    known.unwrap_or_else(Timestamp::now).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_detect::{Request as Seen, Tag};
+
+    use super::*;
+
+    fn signal(location: Location, name: &str, value: &str) -> Signal {
+        Signal {
+            tag: Tag::Traversal,
+            location,
+            name: name.into(),
+            value: value.into(),
+            span: 0..0,
+            detector: "TEST",
+        }
+    }
+
+    fn record(signals: Vec<Signal>) -> Record {
+        let headers = [
+            Header { name: b"User-Agent", value: b"curl/8" },
+            Header { name: b"Cookie", value: b"session=hunter2" },
+            Header { name: b"Referer", value: b"/from?token=hunter2" },
+        ];
+        let target = b"http://shop.example/a/b?password=hunter2";
+        let seen = Seen { target, headers: &headers, ..Seen::default() };
+        let request =
+            Request { seen, remote_addr: b"192.0.2.1", millis: 1_790_000_000_123, ..Request::default() };
+        let author = Author { hostname: "agent-1".into(), flavor: String::new() };
+        Record::new(&author, &request, &signals.into_iter().collect(), None, 406)
+    }
+
+    #[test]
+    fn has_the_form_that_consumers_know() {
+        let mut record = record(vec![signal(Location::QueryString, "q", "../../etc/passwd")]);
+        let pair = ("Set-Cookie".into(), "hunter2".into());
+        record.answer(Answered { code: 404, millis: 5, size: 10, headers: &[pair] }, &Signals::default());
+        let line = serde_json::to_value(&record).unwrap();
+        assert_eq!(line["Version"], "1");
+        assert_eq!(line["Timestamp"], "2026-09-21T14:13:20.123Z");
+        assert_eq!(line["Path"], "/a/b");
+        assert_eq!(line["URI"], "http://shop.example/a/b");
+        assert_eq!(line["Signals"][0]["Type"], "TRAVERSAL");
+        assert_eq!(line["Signals"][0]["Value"], "q=../../etc/passwd");
+        assert_eq!(line["Signals"][0]["Redaction"], "none");
+        assert_eq!((line["ResponseCode"].as_i64(), line["WAFResponse"].as_i64()), (Some(404), Some(406)));
+        assert_eq!(line["RequestHeaders"][0]["Name"], "User-Agent");
+        let mut keys: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(
+            keys.join(" "),
+            "Method Path Protocol RemoteAddr RequestHeaders RequestIDStr ResponseCode ResponseHeaders ResponseMillis \
+             ResponseSize Scheme ServerFlavor ServerHostname ServerName Signals TLSCipher TLSProtocol Timestamp URI \
+             UserAgent Version WAFResponse"
+        );
+    }
+
+    #[test]
+    fn holds_no_secret() {
+        let record = record(vec![
+            signal(Location::Cookie, "theme", "hunter2"),
+            signal(Location::Post, "user.password", "hunter2"),
+            signal(Location::Header, "Authorization", "hunter2"),
+            signal(Location::Request, "", "a=1&token=hunter2"),
+        ]);
+        let line = serde_json::to_string(&record).unwrap();
+        assert!(!line.contains("hunter2"), "{line}");
+        assert_eq!(line.matches(REDACTED).count(), 5, "{line}");
+    }
+}

@@ -1,0 +1,194 @@
+use portcullis_config::{Inputs, Settings};
+use portcullis_detect::Engine;
+use portcullis_policy::Policy;
+
+use super::*;
+use crate::inspector::Options;
+use crate::snapshot::Snapshot;
+
+fn settings(args: &[&str]) -> Settings {
+    let keys = ["--accesskeyid=a", "--secretaccesskey=b"];
+    let args = keys.iter().chain(args).map(|&arg| arg.to_owned()).collect();
+    let inputs = Inputs { args, env: Vec::new() };
+    Settings::resolve(&inputs, |_| Err(std::io::ErrorKind::NotFound.into())).unwrap().settings
+}
+
+impl Service {
+    /// One for tests: `most` large requests at once, each for at most `time`.
+    pub(crate) fn testing(most: usize, time: Duration) -> Arc<Self> {
+        Self::recording(most, time, &[], None)
+    }
+
+    fn recording(most: usize, time: Duration, args: &[&str], data_log: Option<DataLog>) -> Arc<Self> {
+        let settings = settings(args);
+        let snapshot = Snapshot { engine: Engine::default(), policy: Policy::default() };
+        let options = Options::new(&settings, "agent-1".into()).unwrap();
+        let limits = Limits {
+            inspecting: most,
+            time,
+            context: Duration::from_secs(10),
+            anomaly_size: 1000,
+            anomaly_time: Duration::from_secs(1),
+        };
+        let inspector = Inspector::new(snapshot, options);
+        let debug = DebugLog::new(&settings);
+        Arc::new(Self::new(inspector, Arc::default(), limits, debug, data_log))
+    }
+}
+
+fn message(body: usize) -> Bytes {
+    RpcMsgIn { post_body: vec![b'x'; body].into(), ..RpcMsgIn::default() }.encode().into()
+}
+
+async fn reason(service: &Arc<Service>, message: Bytes) -> Option<NotInspected> {
+    match service.pre_request(message).await.unwrap() {
+        Answer::Judged(_) => None,
+        Answer::NotInspected(reason) => Some(reason),
+    }
+}
+
+#[tokio::test]
+async fn judges_small_and_large_requests() {
+    let service = Service::testing(1, Duration::from_secs(60));
+    for body in [0, INLINE_BYTES, 100 * INLINE_BYTES] {
+        assert_eq!(reason(&service, message(body)).await, None);
+    }
+    assert_eq!(service.counters.allowed.value(), 3);
+    assert_eq!(service.counters.requests(), 3);
+    assert_eq!(service.counters.decision.now().count(), 3);
+    assert_eq!(service.counters.queued.now().count(), 2);
+}
+
+#[tokio::test]
+async fn says_so_when_there_is_no_room() {
+    let service = Service::testing(0, Duration::from_secs(60));
+    assert_eq!(reason(&service, message(INLINE_BYTES)).await, Some(NotInspected::Overloaded));
+    assert_eq!(reason(&service, message(0)).await, None);
+    assert_eq!(service.counters.shed.value(), 1);
+}
+
+#[test]
+fn says_so_when_time_is_up_and_counts_no_verdict() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // The one thread for large requests is taken until the answer is there.
+        let (release, taken) = std::sync::mpsc::channel::<()>();
+        let taking = spawn_blocking(move || taken.recv());
+        let service = Service::testing(1, Duration::from_millis(1));
+        let asked = reason(&service, message(INLINE_BYTES)).await;
+        assert_eq!(asked, Some(NotInspected::TimedOut));
+        assert_eq!(service.counters.timed_out.value(), 1);
+        release.send(()).unwrap();
+        taking.await.unwrap().unwrap();
+        // The late verdict is in, since there is one thread only; nobody was told, and nothing counts it.
+        spawn_blocking(|| ()).await.unwrap();
+        assert_eq!((service.counters.requests(), service.counters.allowed.value()), (1, 0));
+    });
+}
+
+#[tokio::test]
+async fn refuses_what_is_no_message() {
+    let service = Service::testing(1, Duration::from_secs(60));
+    assert!(service.pre_request(Bytes::from_static(b"hello")).await.is_err());
+    assert!(service.pre_request(vec![0x91; 10 * INLINE_BYTES].into()).await.is_err());
+    assert!(service.update_request(b"hello").is_err());
+    assert!(service.post_request(b"hello").is_err());
+}
+
+fn attack() -> Bytes {
+    RpcMsgIn { uri: "/?q=<script>alert(1)</script>".into(), method: "GET".into(), ..RpcMsgIn::default() }
+        .encode()
+        .into()
+}
+
+async fn id_of(service: &Arc<Service>, message: Bytes) -> String {
+    let answer = service.pre_request(message).await.unwrap();
+    String::from_utf8(answer.to_module().request_id.to_vec()).unwrap()
+}
+
+fn update(id: &str) -> Vec<u8> {
+    RpcMsgIn2 { request_id: id.into(), response_code: 404, response_millis: 7, ..RpcMsgIn2::default() }
+        .encode()
+}
+
+/// What a service wrote down that was given `file` and used by `work`.
+async fn written(args: &[&str], work: impl AsyncFnOnce(&Arc<Service>)) -> Vec<serde_json::Value> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let flag = format!("--waf-data-log={}", file.path().display());
+    let args: Vec<&str> = args.iter().copied().chain([flag.as_str()]).collect();
+    let counters = Arc::default();
+    let (log, writer) = DataLog::start(file.path(), 100, &counters).unwrap();
+    let service = Service::recording(1, Duration::from_secs(60), &args, Some(log));
+    work(&service).await;
+    service.end();
+    writer.join();
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    assert_eq!(counters.records.value(), u64::try_from(text.lines().count()).unwrap());
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn joins_a_response_to_its_request() {
+    let lines = written(&[], async |service| {
+        let id = id_of(service, attack()).await;
+        service.update_request(&update(&id)).unwrap();
+        service.update_request(&update(&id)).unwrap();
+        service.update_request(&update("")).unwrap();
+        assert_eq!((service.counters.updates.value(), service.counters.orphans.value()), (3, 2));
+        assert!(service.contexts.is_empty());
+    });
+    let lines = lines.await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!((&lines[0]["ResponseCode"], &lines[0]["ResponseMillis"]), (&404.into(), &7.into()));
+    assert_eq!(lines[0]["Signals"][0]["Type"], "XSS");
+    assert_eq!(lines[0]["RequestIDStr"].as_str().unwrap().len(), 24);
+}
+
+#[tokio::test]
+async fn writes_down_a_request_whose_response_never_comes() {
+    let lines = written(&[], async |service| {
+        id_of(service, attack()).await;
+        service.sweep(Instant::now());
+        assert_eq!((service.contexts.len(), service.counters.expired.value()), (1, 0));
+        service.sweep(Instant::now() + Duration::from_secs(10));
+        assert_eq!((service.contexts.len(), service.counters.expired.value()), (0, 1));
+    });
+    assert_eq!(lines.await[0]["ResponseCode"], -1);
+}
+
+#[tokio::test]
+async fn writes_down_every_request_with_its_response_where_told_to() {
+    let lines = written(&["--waf-data-log-all"], async |service| {
+        let id = id_of(service, message(0)).await;
+        assert_eq!(id.len(), 24);
+        service.update_request(&update(&id)).unwrap();
+    });
+    let lines = lines.await;
+    assert_eq!((lines.len(), &lines[0]["ResponseCode"]), (1, &404.into()));
+}
+
+#[tokio::test]
+async fn writes_down_an_anomalous_response_that_comes_with_its_request() {
+    let post = |code, size, millis| RpcMsgIn {
+        uri: "/a?b=c".into(),
+        waf_response: Some(200),
+        response_code: Some(code),
+        response_size: Some(size),
+        response_millis: Some(millis),
+        ..RpcMsgIn::default()
+    };
+    let lines = written(&[], async |service| {
+        for (code, size, millis) in [(200, 1000, 1000), (200, 1001, 0), (200, 0, 1001), (-1, -1, -1)] {
+            service.post_request(&post(code, size, millis).encode()).unwrap();
+        }
+        assert_eq!(service.counters.posts.value(), 4);
+    });
+    let lines = lines.await;
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[0]["URI"], &lines[0]["WAFResponse"]), (&"/a".into(), &200.into()));
+}

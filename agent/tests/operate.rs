@@ -1,0 +1,235 @@
+//! What operators do with a running agent: reload, rotate, probe, measure, read its records.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+
+use common::{Agent, BLOCK, MSGID, PATIENCE, command, message, pre_request, verdict};
+use portcullis_protocol::RpcMsgIn2;
+use portcullis_protocol::envelope::write_call;
+use tempfile::TempDir;
+
+const ATTACK: &str = "/?q=%3Cscript%3Ealert(document.cookie)%3C/script%3E&password=hunter2";
+
+/// An agent with a policy, an admin listener and whatever `more` sets.
+fn agent(more: impl FnOnce(&mut Command, &Path)) -> (Agent, String) {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("policy.json"), BLOCK).unwrap();
+    let mut command = command(&dir);
+    command
+        .env("SIGSCI_POLICY_FILE", dir.path().join("policy.json"))
+        .env("SIGSCI_ADMIN_LISTENER", "127.0.0.1:0");
+    more(&mut command, dir.path());
+    let mut said = Vec::new();
+    let agent = Agent::start_and_hear(dir, &mut command, &mut said);
+    let line = said.iter().find(|line| line.contains("admin-listener")).unwrap();
+    let admin = line.split("address=").nth(1).unwrap().trim().to_owned();
+    (agent, admin)
+}
+
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    let (head, body) = all.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn code(agent: &Agent) -> i32 {
+    verdict(&agent.exchange(&pre_request(ATTACK))).waf_response
+}
+
+#[test]
+fn reloads_the_policy_and_keeps_the_old_one_where_the_new_is_bad() {
+    let (agent, admin) = agent(|_, _| {});
+    let policy = agent.dir.path().join("policy.json");
+    assert_eq!(code(&agent), 406);
+    std::fs::write(&policy, r#"{"site": {"agentLevel": "log"}}"#).unwrap();
+    agent.signal("-HUP");
+    agent.await_log("reloaded mode=Log");
+    assert_eq!(code(&agent), 200);
+
+    std::fs::write(&policy, r#"{"site": {"agentLevel": "lock"}}"#).unwrap();
+    agent.signal("-HUP");
+    assert!(agent.await_log("the old policy stays in force").contains("policy.json:1"));
+    assert_eq!(code(&agent), 200);
+    let (status, text) = get(&admin, "/readyz");
+    assert!(status == 200 && text.contains("degraded") && text.contains("policy.json:1"), "{text}");
+    let (_, metrics) = get(&admin, "/metrics");
+    assert!(
+        metrics.contains("waf_degraded 1\n") && metrics.contains("waf_reloads_total{outcome=\"failed\"} 1\n")
+    );
+
+    std::fs::write(&policy, BLOCK).unwrap();
+    agent.signal("-HUP");
+    agent.await_log("reloaded mode=Block");
+    assert_eq!((code(&agent), get(&admin, "/readyz").1.as_str()), (406, "ready\n"));
+}
+
+#[test]
+fn keeps_answering_while_it_reloads() {
+    let (agent, _) = agent(|_, _| {});
+    for _ in 0..20 {
+        agent.signal("-HUP");
+        assert_eq!(code(&agent), 406);
+    }
+}
+
+#[test]
+fn tells_operators_what_they_ask() {
+    let (agent, admin) = agent(|_, _| {});
+    assert_eq!(code(&agent), 406);
+    assert_eq!(get(&admin, "/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(get(&admin, "/version").0, 200);
+    let (_, metrics) = get(&admin, "/metrics");
+    assert!(metrics.contains("waf_requests_total{outcome=\"blocked\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("waf_signals_total{tag=\"XSS\"} 1\n"), "{metrics}");
+    let (_, configuration) = get(&admin, "/config");
+    assert!(
+        configuration.contains("environment SIGSCI_POLICY_FILE") && !configuration.contains("key-secret")
+    );
+}
+
+#[test]
+fn writes_requests_down_with_their_response_and_without_secrets() {
+    let (agent, _) = agent(|command, dir| {
+        command.env("SIGSCI_WAF_DATA_LOG", dir.join("data.log")).env("SIGSCI_SERVER_HOSTNAME", "agent-1");
+    });
+    let mut request = message(ATTACK);
+    request.headers_in.push(("Cookie".into(), "session=hunter2".into()));
+    request.headers_in.push(("X-Forwarded-For".into(), "203.0.113.9".into()));
+    let reply = agent.exchange(&write_call(MSGID, "RPC.PreRequest", &request.encode()));
+    let id = String::from_utf8(verdict(&reply).request_id.to_vec()).unwrap();
+    let update = RpcMsgIn2 { request_id: id.clone().into(), response_code: 406, ..RpcMsgIn2::default() };
+    agent.exchange(&write_call(MSGID, "RPC.UpdateRequest", &update.encode()));
+    // A file that was moved away gets what was said before; the new one what is said after.
+    let log = agent.dir.path().join("data.log");
+    std::fs::rename(&log, agent.dir.path().join("data.log.1")).unwrap();
+    agent.signal("-HUP");
+    agent.await_log("waf-data-log opened again");
+    assert_eq!(code(&agent), 406);
+    agent.signal("-TERM");
+    agent.await_log("SIGTERM");
+    let dir = agent.drained_leaving();
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let (first, second) = (read("data.log.1"), read("data.log"));
+    assert!(!first.contains("hunter2") && !second.contains("hunter2"), "{first}{second}");
+    let line: serde_json::Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((&line["RequestIDStr"], &line["ResponseCode"]), (&id.into(), &406.into()));
+    assert_eq!((&line["RemoteAddr"], &line["ServerHostname"]), (&"203.0.113.9".into(), &"agent-1".into()));
+    assert_eq!(second.lines().count(), 1);
+}
+
+#[test]
+fn tells_probes_when_it_has_started() {
+    let dir = TempDir::new().unwrap();
+    let probe = dir.path().join("started");
+    let mut command = command(&dir);
+    command.env("SIGSCI_STARTUP_PROBE_FILEPATH", &probe).env("SIGSCI_STARTUP_PROBE_LISTENER", "127.0.0.1:0");
+    let mut said = Vec::new();
+    let agent = Agent::start_and_hear(dir, &mut command, &mut said);
+    let line = said.iter().find(|line| line.contains("startup-probe-listener")).unwrap();
+    assert_eq!(get(line.split("address=").nth(1).unwrap().trim(), "/startup").0, 200);
+    assert!(probe.exists());
+    assert!(agent.is_alive());
+}
+
+#[test]
+fn sends_metrics_to_a_sink() {
+    let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sink.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = sink.local_addr().unwrap().to_string();
+    let (agent, _) = agent(|command, _| {
+        command
+            .env("SIGSCI_STATSD_ADDRESS", &address)
+            .env("SIGSCI_STATSD_INTERVAL", "100ms")
+            .env("SIGSCI_STATSD_METRICS", "sigsci.agent.waf.*,sigsci.agent.signal.*");
+    });
+    assert_eq!(code(&agent), 406);
+    let mut said = String::new();
+    while !(said.contains("sigsci.agent.waf.block:1|c") && said.contains("sigsci.agent.signal.XSS:1|c")) {
+        let mut datagram = [0; 2048];
+        let len = sink.recv(&mut datagram).unwrap();
+        said += std::str::from_utf8(&datagram[..len]).unwrap();
+    }
+    assert!(said.contains("decision_time.99pct:") && !said.contains("runtime."), "{said}");
+}
+
+#[test]
+fn checks_a_configuration_without_serving() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("secret"), "key-of-file\n").unwrap();
+    let mut check = command(&dir);
+    check
+        .args(["--max-procs", "50%", "check-config"])
+        .env_remove("SIGSCI_SECRETACCESSKEY")
+        .env("SIGSCI_SECRETACCESSKEY_FILE", dir.path().join("secret"))
+        .stdout(std::process::Stdio::piped());
+    let output = check.output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("max-procs = \"50%\"  # command line"), "{said}");
+    assert!(said.contains("secretaccesskey = \"********\"") && !said.contains("key-of-file"), "{said}");
+    let refused = check.env("SIGSCI_POLICY_FILE", dir.path().join("none.json")).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let refused = check.env("SIGSCI_MAX_CONNECTIONS", "many").output().unwrap();
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("max-connections (environment"));
+}
+
+#[test]
+fn adds_the_operators_headers_and_logs_what_it_is_told_to() {
+    let (agent, _) = agent(|command, _| {
+        command
+            .env("SIGSCI_CUSTOM_REQUEST_HEADERS", "X-Waf:$AgentResponse/$TagList")
+            .env("SIGSCI_DEBUG_LOG_BLOCKED_REQUESTS", "true")
+            .env("SIGSCI_DEBUG_LOG_WEB_OUTPUTS", "1")
+            .env("SIGSCI_LOG_LEVEL", "info");
+    });
+    let reply = agent.exchange(&pre_request(ATTACK));
+    assert!(verdict(&reply).request_headers.contains(&("X-Waf".into(), "406/XSS".into())));
+    let line = agent.await_log("request blocked");
+    assert!(line.contains("code=406") && !line.contains("hunter2"), "{line}");
+    assert!(agent.await_log("web output").contains("WAFResponse"));
+}
+
+#[test]
+fn degrades_loudly_when_a_disk_is_full() {
+    let (agent, admin) = agent(|command, _| {
+        command.env("SIGSCI_WAF_DATA_LOG", "/dev/full").env("SIGSCI_WAF_DATA_LOG_ALL", "1");
+    });
+    assert_eq!(code(&agent), 406);
+    agent.signal("-HUP");
+    agent.await_log("reloaded");
+    let reply = agent.exchange(&pre_request("/"));
+    let id = verdict(&reply).request_id.to_vec();
+    let update = RpcMsgIn2 { request_id: id.into(), ..RpcMsgIn2::default() };
+    agent.exchange(&write_call(MSGID, "RPC.UpdateRequest", &update.encode()));
+    agent.await_log("cannot write a record");
+    assert_eq!(code(&agent), 406);
+    let (_, metrics) = get(&admin, "/metrics");
+    assert!(metrics.contains("waf_records_total{outcome=\"failed\"} 1\n"), "{metrics}");
+}
+
+#[test]
+fn refuses_to_start_without_what_it_was_told_to_use() {
+    let dir = TempDir::new().unwrap();
+    for (option, value, text) in [
+        ("SIGSCI_WAF_DATA_LOG", "/nonexistent/data.log", "waf-data-log: cannot open /nonexistent/data.log"),
+        ("SIGSCI_LOG_OUT", "/nonexistent/agent.log", "log-out: cannot open /nonexistent/agent.log"),
+        ("SIGSCI_STARTUP_PROBE_FILEPATH", "/nonexistent/started", "startup-probe-filepath: cannot write"),
+        ("SIGSCI_ADMIN_LISTENER", "192.0.2.1:1", "admin-listener: cannot listen on 192.0.2.1:1"),
+        ("SIGSCI_CUSTOM_REQUEST_HEADERS", "no-colon", "is not NAME:VALUE"),
+    ] {
+        let said = common::refusal(command(&dir).env(option, value));
+        assert!(said.contains(text), "{said}");
+    }
+}
