@@ -98,9 +98,9 @@ pub async fn serve(listener: TcpListener, questions: Arc<Questions>) {
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(LONGEST).max_buf_size(16 * 1024);
-            match timeout(LONGEST, server.serve_connection(TokioIo::new(stream), handler)).await {
-                Ok(Err(error)) => debug!(%error, "admin connection ended"),
-                Ok(Ok(())) | Err(_) => {}
+            let served = timeout(LONGEST, server.serve_connection(TokioIo::new(stream), handler)).await;
+            if let Ok(Err(error)) = served {
+                debug!(%error, "admin connection ended");
             }
             drop(place);
         });

@@ -16,11 +16,13 @@ const MOST_BYTES: usize = 32 * 1024 * 1024;
 pub struct Context {
     /// Its record, where one is wanted.
     pub record: Option<Box<Record>>,
+    /// Its path.
+    pub path: Vec<u8>,
 }
 
 impl Context {
     fn size(&self) -> usize {
-        128 + self.record.as_ref().map_or(0, |record| record.size())
+        128 + self.path.len() + self.record.as_ref().map_or(0, |record| record.size())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::client::Clients;
 use crate::headers::{Facts, TemplateError, Templates};
 use crate::ids::Ids;
 use crate::record::{Author, Record};
+use crate::redact;
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 
@@ -66,6 +67,8 @@ pub struct Inspected {
     pub course: Course,
     /// Its record, where one is wanted.
     pub record: Option<Box<Record>>,
+    /// Its path, where the response is wanted.
+    pub path: Vec<u8>,
 }
 
 /// How a request came to its answer.
@@ -186,7 +189,8 @@ impl Inspector {
         let course =
             if verdict.tags.contains(&Tag::InspectionLimit) { Course::Limited } else { Course::Inspected };
         let judged = Judged { verdict, id, forged_tags: request.has_forged_tags(), headers };
-        Inspected { answer: Answer::Judged(judged), course, record }
+        let path = if follow { path(request.seen.target) } else { Vec::new() };
+        Inspected { answer: Answer::Judged(judged), course, record, path }
     }
 
     /// Spreads the sample evenly over the requests.
@@ -203,15 +207,29 @@ impl Inspector {
 impl Inspected {
     /// A request that is not inspected though it should be.
     pub fn not(reason: NotInspected) -> Self {
-        Self { answer: Answer::NotInspected(reason), course: Course::NotInspected, record: None }
+        Self {
+            answer: Answer::NotInspected(reason),
+            course: Course::NotInspected,
+            record: None,
+            path: Vec::new(),
+        }
     }
 
     fn unseen(course: Course) -> Self {
         let verdict = Verdict::unwatched();
         let judged = Judged { verdict, id: None, forged_tags: false, headers: Vec::new() };
-        Self { answer: Answer::Judged(judged), course, record: None }
+        Self { answer: Answer::Judged(judged), course, record: None, path: Vec::new() }
     }
 }
+
+/// What is kept of a target until the response: what the response says depends on the path alone.
+fn path(target: &[u8]) -> Vec<u8> {
+    let path = redact::without_query(target);
+    path.get(..MOST_PATH).unwrap_or(path).to_vec()
+}
+
+/// Bytes of it.
+const MOST_PATH: usize = 1024;
 
 #[cfg(test)]
 mod tests;

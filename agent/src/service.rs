@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use portcullis_detect::{Header, Response, Signals};
 use portcullis_policy::Action;
-use portcullis_protocol::{DecodeError, Pair, RpcMsgIn, RpcMsgIn2};
+use portcullis_protocol::{DecodeError, RpcMsgIn, RpcMsgIn2};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -21,6 +21,7 @@ use crate::ids::RequestId;
 use crate::inspector::{Course, Inspected, Inspector, Recording};
 use crate::memory::Memory;
 use crate::record::{Answered, Record};
+use crate::redact;
 use crate::request;
 
 /// Messages up to this size are inspected where they are read: handing one over costs more than inspecting it.
@@ -128,7 +129,7 @@ impl Service {
             size: report.response_size.unwrap_or(-1),
             headers: &report.headers_out,
         };
-        let signals = self.response_signals(&answered);
+        let signals = self.response_signals(&answered, redact::without_query(&report.uri));
         let wanted = match self.inspector.recording() {
             Recording::Off => false,
             Recording::Signalled => !signals.is_empty() || self.is_anomalous(&answered),
@@ -163,7 +164,7 @@ impl Service {
             size: report.response_size,
             headers: &report.headers_out,
         };
-        let signals = self.response_signals(&answered);
+        let signals = self.response_signals(&answered, &context.path);
         let record = context.record.map(|mut record| {
             record.answer(answered, &signals);
             record
@@ -218,7 +219,7 @@ impl Service {
 
     /// Does what follows from an answer that is given. One that came too late never gets here.
     fn settle(&self, inspected: Inspected) -> Answer {
-        let Inspected { answer, course, record } = inspected;
+        let Inspected { answer, course, record, path } = inspected;
         let counters = &self.counters;
         match course {
             Course::Inspected | Course::NotInspected => {}
@@ -237,7 +238,7 @@ impl Service {
                     self.count(judged);
                 }
                 match judged.id {
-                    Some(id) => self.remember(id, record),
+                    Some(id) => self.remember(id, Context { record, path }),
                     None => self.write_down(record),
                 }
             }
@@ -268,8 +269,8 @@ impl Service {
         }
     }
 
-    fn remember(&self, id: RequestId, record: Option<Box<Record>>) {
-        for evicted in self.contexts.put(id, Context { record }, Instant::now()) {
+    fn remember(&self, id: RequestId, context: Context) {
+        for evicted in self.contexts.put(id, context, Instant::now()) {
             self.counters.evicted.add();
             self.write_down(evicted.record);
         }
@@ -281,12 +282,10 @@ impl Service {
         }
     }
 
-    fn response_signals(&self, answered: &Answered<'_>) -> Signals {
+    fn response_signals(&self, answered: &Answered<'_>, target: &[u8]) -> Signals {
         let Ok(code) = u16::try_from(answered.code) else { return Signals::default() };
-        let header = |(name, value): &'_ Pair<'_>| (name.to_vec(), value.to_vec());
-        let pairs: Vec<_> = answered.headers.iter().map(header).collect();
-        let headers: Vec<_> = pairs.iter().map(|(name, value)| Header { name, value }).collect();
-        let signals = self.inspector.inspect_response(&Response { code, headers: &headers });
+        let headers: Vec<_> = answered.headers.iter().map(|(name, value)| Header { name, value }).collect();
+        let signals = self.inspector.inspect_response(&Response { code, target, headers: &headers });
         self.counters.signals.add(&signals.iter().map(|signal| signal.tag).collect::<Vec<_>>());
         signals
     }

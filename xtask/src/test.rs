@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{MEMBERS, cargo, run as run_command};
 use crate::run::Parts;
-use crate::{check, wasm};
+use crate::{check, modules, wasm};
 
 struct Group {
     name: &'static str,
@@ -20,6 +20,7 @@ const GROUPS: &[Group] = &[
     Group { name: "unit", about: "the unit tests of every crate", run: unit },
     Group { name: "wasm", about: "the pure crates and the filter build for wasm32", run: wasm32 },
     Group { name: "host", about: "the filter in a scripted WebAssembly host", run: host },
+    Group { name: "modules", about: "existing modules with the real agent", run: modules::test },
     Group { name: "envoy", about: "the filter in a real Envoy, with the real agent", run: envoy },
 ];
 

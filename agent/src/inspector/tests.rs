@@ -1,5 +1,5 @@
 use portcullis_config::Inputs;
-use portcullis_detect::{Engine, Request as Seen};
+use portcullis_detect::{Engine, Header, Request as Seen};
 use portcullis_policy::Policy;
 
 use super::*;
@@ -17,9 +17,18 @@ fn inspector(policy: &str, args: &[&str]) -> Inspector {
     Inspector::new(Snapshot { engine: Engine::default(), policy }, options(args))
 }
 
+const HEADERS: &[Header<'_>] = &[
+    Header {
+        name: b"user-agent",
+        value: b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    },
+    Header { name: b"accept", value: b"*/*" },
+    Header { name: b"accept-language", value: b"en" },
+];
+
 fn request(target: &[u8]) -> Request<'_> {
-    let agent = &[portcullis_detect::Header { name: b"user-agent", value: b"curl/8.1" }];
-    Request { seen: Seen { target, headers: agent, ..Seen::default() }, ..Request::default() }
+    let seen = Seen { target, authority: b"shop.example", headers: HEADERS, ..Seen::default() };
+    Request { seen, ..Request::default() }
 }
 
 const ATTACK: &[u8] = b"/?q=%3Cscript%3Ealert(1)%3C/script%3E";

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::drain::Watch;
-use crate::listen::stream::Replay;
+use crate::listen::stream::Stream;
 use crate::memory::{self, Held};
 use crate::service::Service;
 
@@ -39,7 +39,7 @@ const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 const HEADER_BYTES: u32 = 16 * 1024;
 
 /// Serves one connection until its peer leaves, or `drain` says so and its requests are answered.
-pub(super) async fn serve(stream: Replay, service: Arc<Service>, most: usize, mut drain: Watch) {
+pub(super) async fn serve(stream: Stream, service: Arc<Service>, most: usize, mut drain: Watch) {
     let debugging = Arc::clone(&service);
     let handler = service_fn(move |request| {
         let service = Arc::clone(&service);

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use crate::drain::Watch;
 use crate::listen::bind::Listener;
-use crate::listen::stream::{Replay, Stream};
+use crate::listen::stream::Stream;
 use crate::service::Service;
 
 /// How long a connection may be silent before its first byte. Modules speak at once; this only frees the place.
@@ -28,6 +28,9 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How long accepting pauses when the machine is out of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes asked for at once at first; most requests fit.
+const FIRST_READ: usize = 4096;
 
 /// What the listener allows.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +91,7 @@ async fn connection(stream: Stream, service: Arc<Service>, limits: Limits, drain
 async fn speak(stream: Stream, service: &Arc<Service>, limits: Limits, mut drain: Watch) {
     let mut read = Vec::new();
     let heard = {
-        let mut first = pin!(stream.first_read(&mut read));
+        let mut first = pin!(stream.peek(&mut read, FIRST_READ));
         tokio::select! {
             biased;
             heard = timeout(SILENCE, first.as_mut()) => heard,
@@ -107,6 +110,6 @@ async fn speak(stream: Stream, service: &Arc<Service>, limits: Limits, mut drain
     // No HTTP request begins outside ASCII, and every msgpack array does.
     match read.first() {
         Some(0x80..) => rpc::serve(stream, read, service, limits.message, drain).await,
-        _ => http::serve(Replay::new(read, stream), Arc::clone(service), limits.message.bytes, drain).await,
+        _ => http::serve(stream, Arc::clone(service), limits.message.bytes, drain).await,
     }
 }

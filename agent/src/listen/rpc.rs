@@ -29,10 +29,13 @@ const FAREWELL_BYTES: usize = 256 * 1024;
 /// Bytes by which the buffer grows at once: a declared length is not yet a reason to reserve it.
 const GROWTH: usize = 64 * 1024;
 
-/// Bytes that every connection may hold, whatever others do: most requests fit.
-const FREE: usize = 4096;
+/// Bytes asked for at least, however few are known to be missing: a length is known when its header is there.
+const LEAST: usize = 512;
 
-/// Serves one connection of which `read` has arrived.
+/// Bytes that every connection may hold, whatever others do: most requests fit.
+const FREE: usize = 8192;
+
+/// Serves one connection of which `read` has arrived, and is still in the socket.
 pub(super) async fn serve(
     mut stream: Stream,
     mut read: Vec<u8>,
@@ -42,9 +45,11 @@ pub(super) async fn serve(
 ) {
     // Given back when the reply is out.
     let mut held = service.memory.hold();
+    let mut unread = 0;
     let turn = match timeout(ARRIVAL, arrival(&mut stream, &mut read, limits, &mut held)).await {
-        Ok(Ok(len)) => {
-            read.truncate(len);
+        Ok(Ok(arrived)) => {
+            read.truncate(arrived.len);
+            unread = arrived.unread;
             call(service, Bytes::from(read)).await
         }
         Ok(Err(lost)) => turned_away(service, &read, &lost),
@@ -55,6 +60,8 @@ pub(super) async fn serve(
         debug!(%error, "peer gone before the reply");
         service.debug.connection("reply", &error);
     }
+    // A close would reset the connection as long as this is there, and the reply might not have been read.
+    let _gone = stream.discard(unread).await;
     // Modules wait for the acknowledgement, some of them while their client waits: the work comes after it.
     if let Some(Report { method, message }) = report {
         take(service, method, &message);
@@ -76,6 +83,12 @@ struct Report {
     message: Bytes,
 }
 
+/// A call that is there: its bytes, and how many at the end of all that was seen are still in the socket.
+struct Arrived {
+    len: usize,
+    unread: usize,
+}
+
 /// Why a call did not arrive.
 enum Lost {
     Frame(FrameError),
@@ -90,28 +103,26 @@ async fn arrival(
     read: &mut Vec<u8>,
     limits: Limits,
     held: &mut Held,
-) -> Result<usize, Lost> {
+) -> Result<Arrived, Lost> {
     let mut scanner = Scanner::new(limits);
+    let mut unread = read.len();
     loop {
-        match scanner.scan(read).map_err(Lost::Frame)? {
-            Progress::Complete { len } => return Ok(len),
-            Progress::Incomplete { at_least } => {
-                let missing = at_least.saturating_sub(read.len());
-                let growth = missing.clamp(1, GROWTH);
-                if read.capacity() - read.len() < growth {
-                    let whole = read.len() + growth;
-                    if whole > FREE {
-                        held.grow_to(whole).map_err(|Full| Lost::Crowded)?;
-                    }
-                    read.reserve_exact(growth);
-                }
-            }
+        let missing = match scanner.scan(read).map_err(Lost::Frame)? {
+            // The end of it stays in the socket until the reply is out: see `Stream::peek`.
+            Progress::Complete { len } => return Ok(Arrived { len, unread }),
+            Progress::Incomplete { at_least } => at_least.saturating_sub(read.len()),
+        };
+        stream.discard(unread).await.map_err(Lost::Io)?;
+        let growth = missing.clamp(LEAST, GROWTH);
+        let whole = read.len() + growth;
+        if whole > FREE {
+            held.grow_to(whole).map_err(|Full| Lost::Crowded)?;
         }
-        match stream.read_buf(read).await {
+        unread = match stream.peek(read, growth).await {
             Ok(0) => return Err(Lost::CutOff),
-            Ok(_) => {}
+            Ok(more) => more,
             Err(error) => return Err(Lost::Io(error)),
-        }
+        };
     }
 }
 

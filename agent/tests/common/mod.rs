@@ -174,7 +174,14 @@ pub(crate) fn message(uri: &str) -> RpcMsgIn<'_> {
         scheme: "http".into(),
         uri: uri.into(),
         protocol: "HTTP/1.1".into(),
-        headers_in: vec![("Host".into(), "shop.example".into()), ("User-Agent".into(), "curl/8.1".into())],
+        headers_in: [
+            ("Host", "shop.example"),
+            ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+            ("Accept", "*/*"),
+            ("Accept-Language", "en"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec(),
         ..RpcMsgIn::default()
     }
 }

@@ -45,7 +45,7 @@ async fn answers_a_dawdler_under_its_id_when_time_is_up() {
 async fn waits_for_the_peer_to_close_but_not_for_ever() {
     let mut served = served();
     served.peer.write_all(&write_call(7, "RPC.PreRequest", &[0x80])).await.unwrap();
-    assert_eq!(heard(&mut served.peer).await.len(), 8 + 47 - 4);
+    assert!(heard(&mut served.peer).await.starts_with(&[0x94, 1, 0xce, 0, 0, 0, 7, 0xc0, 0x83]));
     // The peer never closes.
     served.task.await.unwrap();
 }
