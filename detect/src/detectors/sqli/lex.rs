@@ -55,7 +55,12 @@ impl<'a> Lexer<'a> {
             return Token { kind: Kind::End, start: self.cursor.at(), end: self.cursor.at() };
         }
         let start = self.cursor.at();
-        let kind = self.token();
+        let mut kind = self.token();
+        if self.cursor.at() == start {
+            // Whatever a dialect makes of it, reading goes on.
+            self.cursor.skip(1);
+            kind = Kind::Other;
+        }
         Token { kind, start, end: self.cursor.at() }
     }
 
@@ -285,10 +290,11 @@ impl<'a> Lexer<'a> {
             return Kind::Number;
         }
         self.cursor = start;
-        // A point begins a number and no name: it must be taken all the same.
-        if take_name(&mut self.cursor).is_empty() {
-            self.cursor.skip(1);
+        // A point begins a number and no name.
+        if self.cursor.eat(b".") {
+            return Kind::Dot;
         }
+        take_name(&mut self.cursor);
         Kind::Name(Word::Technical)
     }
 

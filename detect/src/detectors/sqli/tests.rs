@@ -81,6 +81,24 @@ fn steps_grow_with_the_input_only() {
 }
 
 #[test]
+fn each_token_takes_bytes() {
+    let mut random = Random(11);
+    for _ in 0..40_000 {
+        let value: Vec<u8> = (0..8).map(|_| ALPHABET[random.below(ALPHABET.len())]).collect();
+        let mut lexer = Lexer::new(&value, 0, Backslash::Itself);
+        loop {
+            let token = lexer.next();
+            if token.kind == Kind::End {
+                break;
+            }
+            assert!(token.end > token.start, "{value:?}");
+        }
+    }
+}
+
+const ALPHABET: &[u8] = b"0.1ex_aq'\"`[]{$@#/*!-;:&|<=\\ \xa0\xc2\0,u~^?()";
+
+#[test]
 fn a_spent_budget_stops_the_reading() {
     let mut steps = Steps::new(3);
     run(b"1 + 2 + 3 + 4 or 5 = 5", &mut steps);
@@ -98,6 +116,7 @@ fn dialects_lex_as_their_databases_do() {
     use Kind::{Name, Number, Text};
     let cases: &[(&str, &[Kind])] = &[
         ("1union", &[Number, Name(Word::Union)]),
+        (".5st", &[Kind::Dot, Name(Word::Technical)]),
         ("1st", &[Name(Word::Technical)]),
         ("3.e0or", &[Number, Name(Word::Logic)]),
         ("2fUNION", &[Number, Name(Word::Union)]),
