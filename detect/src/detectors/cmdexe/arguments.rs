@@ -16,6 +16,10 @@ pub(crate) struct Arguments {
     pub(crate) strong: bool,
     /// How many there are.
     pub(crate) count: usize,
+    /// Whether the first is a flag.
+    pub(crate) flag: bool,
+    /// Whether a word of a sentence is among them.
+    pub(crate) sentence: bool,
     /// Words of a sentence before anything else.
     pub(crate) plain: i32,
     /// Where the command ends.
@@ -49,6 +53,8 @@ pub(crate) fn read(bytes: &[u8], at: usize, command: Command, brace: bool) -> Ar
 
 fn weigh(found: &mut Arguments, argument: &[u8], command: Command) {
     let shape = Shape::of(argument, command);
+    found.sentence |= shape == Shape::Plain;
+    found.flag |= found.count == 1 && matches!(shape, Shape::Flag | Shape::Code);
     let (score, strong) = match shape {
         Shape::Code => (3, true),
         Shape::SystemPath | Shape::Substitution => (4, true),
@@ -116,6 +122,9 @@ impl Shape {
             }
             [b'%', rest @ ..] if rest.contains(&b'%') => return Self::Variable,
             [b'-', b'-', next, ..] if next.is_ascii_alphabetic() => return Self::Flag,
+            [b'-', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+                return Self::Number;
+            }
             [b'-', next, rest @ ..] if next.is_ascii_alphanumeric() => {
                 return dash_flag(*next, rest, command);
             }
@@ -129,7 +138,7 @@ impl Shape {
             return Self::Subcommand;
         }
         if command.has_subcommand(b"=") && bare.iter().skip(1).any(|&byte| byte == b'=') {
-            return Self::Redirection;
+            return Self::Code;
         }
         if let Some(path) = path(bare) {
             return path;

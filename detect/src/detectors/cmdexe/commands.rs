@@ -69,7 +69,9 @@ pub(crate) fn look_up(name: &[u8]) -> Option<Command> {
         Some((stem, end)) if end.eq_ignore_ascii_case(b".exe") => stem,
         _ => name,
     };
-    let row = COMMANDS.binary_search_by(|row| compare(row, stem)).ok()?;
+    let Ok(row) = COMMANDS.binary_search_by(|row| compare(row, stem)) else {
+        return is_cmdlet(stem).then_some(Command { class: Class::Sure, kinds: "w", subcommands: "" });
+    };
     let mut parts = COMMANDS.get(row)?.split(' ').skip(1);
     let class = match parts.next()? {
         "u" => Class::Sure,
@@ -79,6 +81,57 @@ pub(crate) fn look_up(name: &[u8]) -> Option<Command> {
     let command = Command { class, kinds: parts.next()?, subcommands: parts.next().unwrap_or_default() };
     let exact = !stem.iter().any(u8::is_ascii_uppercase);
     (exact || command.is(Kind::Windows)).then_some(command)
+}
+
+/// Whether `name` is formed as PowerShell's cmdlets are: an approved verb and a noun with a capital letter.
+fn is_cmdlet(name: &[u8]) -> bool {
+    const VERBS: &[&[u8]] = &[
+        b"add",
+        b"clear",
+        b"convertto",
+        b"convertfrom",
+        b"copy",
+        b"disable",
+        b"enable",
+        b"enter",
+        b"export",
+        b"find",
+        b"format",
+        b"get",
+        b"import",
+        b"install",
+        b"invoke",
+        b"move",
+        b"new",
+        b"out",
+        b"read",
+        b"register",
+        b"remove",
+        b"rename",
+        b"reset",
+        b"restart",
+        b"resume",
+        b"save",
+        b"select",
+        b"send",
+        b"set",
+        b"start",
+        b"stop",
+        b"suspend",
+        b"test",
+        b"uninstall",
+        b"unregister",
+        b"update",
+        b"wait",
+        b"write",
+    ];
+    let Some(dash) = name.iter().position(|&byte| byte == b'-') else { return false };
+    let (verb, noun) = (name.get(..dash).unwrap_or_default(), name.get(dash + 1..).unwrap_or_default());
+    noun.len() >= 4
+        && noun.first().is_some_and(u8::is_ascii_uppercase)
+        && noun.iter().all(u8::is_ascii_alphabetic)
+        && noun.iter().any(u8::is_ascii_lowercase)
+        && VERBS.iter().any(|known| verb.eq_ignore_ascii_case(known))
 }
 
 /// Whether `pattern`, a glob, matches the name of a command.

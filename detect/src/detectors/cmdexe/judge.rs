@@ -1,6 +1,6 @@
 //! Adds up what speaks for a command at one place.
 
-use super::arguments;
+use super::arguments::{self, Arguments};
 use super::commands::{self, Class, Command, Kind};
 use super::context::{Context, Opening, Separator};
 use super::word::{self, Word};
@@ -107,8 +107,14 @@ fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32) -> Option<Ver
     };
     score += if word.hidden { 2 } else { 0 };
     score += if call { 2 } else { 0 };
-    let strong = arguments.strong || word.hidden || word.spaced || call;
+    let strong = arguments.strong
+        || word.hidden
+        || word.spaced
+        || word.glob
+        || call
+        || alone(bytes, class, command, &arguments);
     let fires = match context.opening {
+        Opening::Start if bare && class == Class::Sure => strong,
         Opening::Start => strong && score >= ENOUGH_ALONE,
         // A command on a later line of a text is a transcript; behind the first line it may be an injection.
         Opening::Line if !context.leading => {
@@ -121,6 +127,26 @@ fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32) -> Option<Ver
         }
     };
     Some(Verdict { fires, end: arguments.end.max(word.end) })
+}
+
+/// Whether a short value that begins with a command is nothing else: `netstat -an`, `ls -la`, `whoami;...`.
+fn alone(bytes: &[u8], class: Class, command: Command, arguments: &Arguments) -> bool {
+    // `word; name=value` is also what headers are made of.
+    let operator = match bytes.get(arguments.end..) {
+        Some([b';', next, ..]) => {
+            next.is_ascii_alphanumeric()
+                && !bytes.get(arguments.end..).is_some_and(|rest| rest.contains(&b'='))
+        }
+        Some([b'|' | b'&', ..]) => true,
+        _ => false,
+    };
+    let sentence = arguments.sentence || bytes.len() > 96;
+    match class {
+        Class::Sure if arguments.count == 0 => operator,
+        Class::Sure => !sentence && arguments.score > 0,
+        Class::Short => !sentence && arguments.flag && !command.is(Kind::Field),
+        Class::English => false,
+    }
 }
 
 /// How much the place itself says.
@@ -192,6 +218,12 @@ fn resolve(word: &Word) -> Option<(Command, i32)> {
     let binaries = is_binary_folder(folder, word.glob);
     if word.glob {
         let letters = name.iter().any(u8::is_ascii_alphabetic);
+        if ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/hosts"]
+            .iter()
+            .any(|file| word.text().starts_with(b"/") && commands::glob(word.text(), file.as_bytes()))
+        {
+            return Some((Command::SHELL, 2));
+        }
         let hit = binaries && letters && name.len() >= 2 && commands::matches_any(name);
         return hit.then_some((Command::SHELL, 2));
     }

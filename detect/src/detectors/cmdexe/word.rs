@@ -70,7 +70,8 @@ pub(crate) fn read(bytes: &[u8], at: usize) -> Option<Word> {
     if let Some((b'{', inner)) = bytes.get(at..).and_then(<[u8]>::split_first) {
         word.brace = is_brace_list(inner);
         word.hidden = word.brace;
-        word.end += usize::from(word.brace);
+        let commas = inner.iter().take_while(|byte| **byte == b',').count();
+        word.end += if word.brace { 1 + commas } else { 0 };
     }
     let drive = drive(bytes.get(at..).unwrap_or_default());
     while let Some(&byte) = bytes.get(word.end) {
@@ -115,7 +116,7 @@ fn is_brace_list(inner: &[u8]) -> bool {
         return false;
     };
     let list = inner.get(..end).unwrap_or_default();
-    inner.get(end) == Some(&b'}') && list.contains(&b',') && list.first().is_some_and(|byte| *byte != b',')
+    inner.get(end) == Some(&b'}') && list.contains(&b',') && list.iter().any(u8::is_ascii_alphabetic)
 }
 
 fn drive(rest: &[u8]) -> bool {

@@ -11,6 +11,7 @@
 mod chain;
 mod marks;
 mod tables;
+mod upload;
 
 use crate::budget::Steps;
 use crate::detectors::Detector;
@@ -39,6 +40,9 @@ fn possible(features: Features, _word: bool) -> bool {
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
     let found = |detector, span| Some(Finding { tag: Tag::CodeInjection, detector, span });
+    if upload::is_program(value) {
+        return found("CODE-UPLOAD", 0..bytes.len());
+    }
     let words = words(bytes);
     let post = words >= POST;
     let mark = if post && is_text(bytes) { None } else { marks::find(bytes) };
@@ -77,6 +81,14 @@ fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Opt
     if is_require(bytes, chain) {
         return Some("CODE-REQUIRE");
     }
+    let function = tables::function(chain.last);
+    // A function's name that is no word, and nothing else.
+    if whole && function == Some(Function::Sure) && chain.last.contains(&b'_') {
+        return Some("CODE-CALL");
+    }
+    if !post && is_directive(bytes, chain) {
+        return Some("CODE-PHP-DIRECTIVE");
+    }
     let argument = chain.call?;
     if chain.text.eq_ignore_ascii_case(b"while") && !post {
         return endless(bytes, chain.end).then_some("CODE-LOOP");
@@ -84,7 +96,11 @@ fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Opt
     if location == Location::UserAgent {
         return None;
     }
-    let function = tables::function(chain.last)?;
+    let function = match function {
+        Some(function) => function,
+        None if tables::is_library_function(chain.last) => Function::Sure,
+        None => return None,
+    };
     let member = joined;
     let code = argument == Argument::Code;
     let alone = whole_call(bytes, chain);
@@ -193,6 +209,29 @@ fn dunder(bytes: &[u8], chain: &Chain<'_>) -> bool {
     let key = matches!(before, Some(b'\'' | b'"')) && bytes.get(chain.end) == before;
     let bracketed = key && chain.start.checked_sub(2).and_then(|at| bytes.get(at)) == Some(&b'[');
     inside >= 2 || (inside == 1 && (chain.text.len() > chain.last.len() || chain.indexed || bracketed))
+}
+
+/// `allow_url_include=1`: a setting of PHP's that opens the door.
+fn is_directive(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    const DIRECTIVES: &[&[u8]] = &[
+        b"allow_url_fopen",
+        b"allow_url_include",
+        b"auto_append_file",
+        b"auto_prepend_file",
+        b"cgi.force_redirect",
+        b"disable_classes",
+        b"disable_functions",
+        b"enable_dl",
+        b"extension_dir",
+        b"open_basedir",
+        b"safe_mode",
+        b"suhosin.simulation",
+        b"unserialize_callback_func",
+        b"zend.assertions",
+        b"safe_mode_exec_dir",
+    ];
+    let known = DIRECTIVES.iter().any(|name| chain.text.eq_ignore_ascii_case(name));
+    known && bytes.get(chain::skip_blank(bytes, chain.end)) == Some(&b'=')
 }
 
 /// `require('child_process')`

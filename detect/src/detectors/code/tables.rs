@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::lists;
+use crate::scan::starts_with_ignore_case;
 
 const FUNCTIONS_TEXT: &str = include_str!("functions.txt");
 const FUNCTIONS: [&str; lists::count(FUNCTIONS_TEXT)] = lists::lines(FUNCTIONS_TEXT);
@@ -38,6 +39,46 @@ pub(crate) fn function(name: &[u8]) -> Option<Function> {
         "d" => Function::Dangerous,
         _ => Function::Plain,
     })
+}
+
+/// Whether `name` belongs to one of PHP's libraries, whose names share a prefix.
+pub(crate) fn is_library_function(name: &[u8]) -> bool {
+    const PREFIXES: &[&[u8]] = &[
+        b"apache_",
+        b"apcu_",
+        b"array_",
+        b"call_user_",
+        b"curl_",
+        b"ftp_",
+        b"iconv_",
+        b"imap_",
+        b"ini_",
+        b"ldap_",
+        b"libxml_",
+        b"mb_",
+        b"mysql_",
+        b"mysqli_",
+        b"ob_",
+        b"oci_",
+        b"odbc_",
+        b"opcache_",
+        b"openssl_",
+        b"pcntl_",
+        b"php_",
+        b"posix_",
+        b"preg_",
+        b"proc_",
+        b"shm_",
+        b"simplexml_",
+        b"socket_",
+        b"sodium_",
+        b"spl_",
+        b"sqlsrv_",
+        b"ssh2_",
+        b"stream_",
+        b"zend_",
+    ];
+    PREFIXES.iter().any(|prefix| name.len() > prefix.len() + 2 && starts_with_ignore_case(name, prefix))
 }
 
 /// The weightiest dotted name within `chain`, at the borders of its names.

@@ -144,6 +144,7 @@ fn judge(chain: &Chain, bytes: &[u8]) -> Option<&'static str> {
     let climbs = match (chain.climbs, extension) {
         (0, _) => false,
         (1, Extension::Secret) => whole && chain.escapes,
+        (1, _) if chain.system => whole && chain.escapes,
         (1, _) => false,
         (2..=4, Extension::Asset) => false,
         (2, _) => leads,

@@ -37,6 +37,8 @@ pub(crate) struct Chain {
     pub(crate) padded: bool,
     /// Whether a name ends in dots that climb where the server joins paths: `/static../`.
     pub(crate) joined: bool,
+    /// Whether a climb lands in a folder of the system's root.
+    pub(crate) system: bool,
     /// The weightiest file it names.
     pub(crate) file: Option<Weight>,
     /// The last name.
@@ -51,6 +53,10 @@ pub(crate) enum Reading {
     /// A request's path: everything belongs to it.
     RequestPath,
 }
+
+/// Folders in the root of a system that no application has beside its own.
+const SYSTEM: &[&[u8]] =
+    &[b"etc", b"usr", b"var", b"proc", b"root", b"sbin", b"windows", b"winnt", b"private", b"volumes"];
 
 /// A row of one letter or of dots this long fills a buffer, it names nothing.
 const PADDING: usize = 96;
@@ -180,6 +186,8 @@ struct Walk<'a> {
     separated: bool,
     /// Whether the segment before is a climb.
     climbed: bool,
+    /// Whether the first name behind a climb is a folder of the system's root.
+    rooted: bool,
     depth: usize,
     run: usize,
     chain: Chain,
@@ -198,6 +206,7 @@ impl<'a> Walk<'a> {
             ellipses: 0,
             padded: false,
             joined: false,
+            system: false,
             file: None,
             name: start..start,
         };
@@ -211,6 +220,7 @@ impl<'a> Walk<'a> {
             folder: false,
             separated: false,
             climbed: false,
+            rooted: false,
             depth: 0,
             run: 0,
             chain,
@@ -330,6 +340,8 @@ impl<'a> Walk<'a> {
         if self.folder {
             self.weigh(Weight::Whole);
         }
+        self.chain.system |= self.rooted;
+        self.rooted = self.climbed && SYSTEM.iter().any(|root| name.eq_ignore_ascii_case(root));
         // An alternate data stream names the same file.
         let stem = name.split(|&byte| byte == b':').next().unwrap_or(name);
         match files::look_up(stem, &self.parents) {
