@@ -24,7 +24,7 @@ pub(crate) const DETECTOR: Detector = Detector {
     inspect,
 };
 
-const METHODS: [&[u8]; 12] = [
+const METHODS: [&[u8]; 19] = [
     b"GET",
     b"POST",
     b"PUT",
@@ -33,10 +33,17 @@ const METHODS: [&[u8]; 12] = [
     b"PATCH",
     b"OPTIONS",
     b"TRACE",
+    b"TRACK",
     b"CONNECT",
     b"PRI",
     b"DEBUG",
     b"PROPFIND",
+    b"PROPPATCH",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"LOCK",
+    b"UNLOCK",
 ];
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
@@ -61,7 +68,7 @@ fn is_request_line(line: &[u8]) -> bool {
         return false;
     };
     METHODS.iter().any(|known| known.eq_ignore_ascii_case(method))
-        && (target.starts_with(b"/") || target.starts_with(b"*") || target.contains(&b':'))
+        && target.first().is_some_and(|first| first.is_ascii_alphanumeric() || matches!(first, b'/' | b'*'))
         && version.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"))
         && version.get(5).is_some_and(u8::is_ascii_digit)
 }

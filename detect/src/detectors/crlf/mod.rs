@@ -44,7 +44,11 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
         if !steps.take(1) {
             return None;
         }
-        let header = Header::read(line.text);
+        // Servers differ on blanks before a name: some fold the line, some take it.
+        let header = Header::read(line.text).or_else(|| {
+            let indented = Header::read(line.text.trim_ascii_start())?;
+            (place == Place::Line && bare && indented.is_framing()).then_some(indented)
+        });
         let idea = match place {
             Place::Path if !line.text.trim_ascii().is_empty() => Some("SPLIT-PATH"),
             Place::Text if !bare || index > 2 => None,
@@ -117,6 +121,13 @@ impl<'a> Header<'a> {
             b"host" => !value.is_empty() && !value.iter().any(u8::is_ascii_whitespace),
             _ => true,
         }
+    }
+
+    /// Whether the header is one that no list or query language would name by chance.
+    fn is_framing(&self) -> bool {
+        [&b"set-cookie"[..], b"content-length", b"content-type", b"transfer-encoding"]
+            .iter()
+            .any(|name| self.name.eq_ignore_ascii_case(name))
     }
 
     /// Whether the line is built like a header, whatever its name.

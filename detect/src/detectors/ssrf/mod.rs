@@ -217,6 +217,9 @@ impl<'a> Url<'a> {
 /// A value that is a URL or host without `://`. The end of the evidence comes with the verdict.
 fn whole(value: &[u8], field: &Field<'_>) -> Option<(Tag, &'static str, usize)> {
     let value = value.trim_ascii_end();
+    if let Some(end) = proxied(value) {
+        return Some((Tag::Ssrf, "SSRF-PROXY", end));
+    }
     let done =
         |verdict: Option<(Tag, &'static str)>| verdict.map(|(tag, detector)| (tag, detector, value.len()));
     if let Some(after) = value.strip_prefix(b"//") {
@@ -262,6 +265,17 @@ fn whole(value: &[u8], field: &Field<'_>) -> Option<(Tag, &'static str, usize)> 
         }
         _ => None,
     }
+}
+
+/// `unix:AAA|http://inside/`: a reverse proxy's own syntax for a backend, which it may take from a query.
+fn proxied(value: &[u8]) -> Option<usize> {
+    let at = memmem::find(value, b"unix:")?;
+    let bar = at + memchr::memchr(b'|', value.get(at..)?)?;
+    let backend = value.get(bar + 1..)?;
+    [&b"http://"[..], b"https://", b"ajp://", b"fcgi://", b"uwsgi://"]
+        .iter()
+        .find(|scheme| starts_with_ignore_case(backend, scheme))
+        .map(|scheme| bar + 1 + scheme.len())
 }
 
 /// The scheme at the end of `before`.
