@@ -97,9 +97,8 @@ fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Opt
         return None;
     }
     let function = match function {
-        Some(function) => function,
-        None if tables::is_library_function(chain.last) => Function::Sure,
-        None => return None,
+        Some(Function::Plain) | None if tables::is_library_function(chain.last) => Function::Sure,
+        function => function?,
     };
     let member = joined;
     let code = argument == Argument::Code;
