@@ -4,11 +4,14 @@ use super::arguments::{self, Arguments};
 use super::commands::{self, Class, Command, Kind};
 use super::context::{Context, Opening, Separator};
 use super::word::{self, Word};
+use crate::budget::Steps;
 
 /// What a place, a word and its arguments must reach together.
 const ENOUGH: i32 = 5;
 /// The same where no separator stands, and the arguments alone must prove it.
 const ENOUGH_ALONE: i32 = 4;
+/// What matching a glob against all commands costs.
+const GLOB_STEPS: usize = 5_000;
 
 /// Words before which a command stands again: keywords and programs that run another.
 const RUNNERS: &[&[u8]] = &[
@@ -46,7 +49,7 @@ const RUNNERS: &[&[u8]] = &[
 ];
 
 /// Says where the command at `context` ends, if there is one.
-pub(crate) fn command(bytes: &[u8], context: &Context) -> Option<usize> {
+pub(crate) fn command(bytes: &[u8], context: &Context, steps: &mut Steps) -> Option<usize> {
     let mut at = context.at;
     let mut runner = None;
     let mut hidden = false;
@@ -68,16 +71,16 @@ pub(crate) fn command(bytes: &[u8], context: &Context) -> Option<usize> {
             let count = runner.map_or(1, |(_, count)| count + 1);
             runner = Some((word, count));
             at = word.end;
-            if weigh(bytes, context, &word, 0).is_some_and(|verdict| verdict.fires) {
+            if weigh(bytes, context, &word, 0, steps).is_some_and(|verdict| verdict.fires) {
                 break;
             }
             continue;
         }
-        let verdict = weigh(bytes, context, &word, i32::from(runner.is_some()))?;
+        let verdict = weigh(bytes, context, &word, i32::from(runner.is_some()), steps)?;
         return verdict.fires.then_some(verdict.end);
     }
     let (word, _) = runner?;
-    let verdict = weigh(bytes, context, &word, 0)?;
+    let verdict = weigh(bytes, context, &word, 0, steps)?;
     verdict.fires.then_some(verdict.end)
 }
 
@@ -86,8 +89,8 @@ struct Verdict {
     end: usize,
 }
 
-fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32) -> Option<Verdict> {
-    let (command, path) = resolve(word)?;
+fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32, steps: &mut Steps) -> Option<Verdict> {
+    let (command, path) = resolve(word, steps)?;
     let next = bytes.get(word.end).copied();
     let call = next == Some(b'(');
     if call && !(command.is(Kind::Windows) && command.class == Class::Sure) {
@@ -112,7 +115,7 @@ fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32) -> Option<Ver
         || word.spaced
         || word.glob
         || call
-        || alone(bytes, class, command, &arguments);
+        || (context.opening == Opening::Start && alone(bytes, class, command, &arguments));
     let fires = match context.opening {
         Opening::Start if bare && class == Class::Sure => strong,
         Opening::Start => strong && score >= ENOUGH_ALONE,
@@ -210,7 +213,7 @@ fn tight(bytes: &[u8], context: &Context) -> bool {
 }
 
 /// Looks the word up, with its path: how much the path adds.
-fn resolve(word: &Word) -> Option<(Command, i32)> {
+fn resolve(word: &Word, steps: &mut Steps) -> Option<(Command, i32)> {
     if word.shell {
         return Some((Command::SHELL, 0));
     }
@@ -224,7 +227,8 @@ fn resolve(word: &Word) -> Option<(Command, i32)> {
         {
             return Some((Command::SHELL, 2));
         }
-        let hit = binaries && letters && name.len() >= 2 && commands::matches_any(name);
+        let plausible = binaries && letters && name.len() >= 2;
+        let hit = plausible && steps.take(GLOB_STEPS) && commands::matches_any(name);
         return hit.then_some((Command::SHELL, 2));
     }
     let known = match name.split_last() {

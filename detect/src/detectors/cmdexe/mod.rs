@@ -84,7 +84,7 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
         if !steps.take(1) {
             return None;
         }
-        if let Some(end) = judge::command(bytes, &context) {
+        if let Some(end) = judge::command(bytes, &context, steps) {
             let detector = match context.opening {
                 Opening::Start => "CMDEXE-COMMAND",
                 Opening::Line | Opening::Separator(_) => "CMDEXE-SEPARATOR",

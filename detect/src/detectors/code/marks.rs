@@ -187,6 +187,9 @@ fn percent_command(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// How far before its parenthesis the expression may begin.
+const CALLEE: usize = 256;
+
 /// `"sys"."tem"('id');`, `[system][0](id);`, `(f)("id");`: the value of an expression is called.
 fn expression_call(bytes: &[u8], at: usize) -> Option<usize> {
     let open = skip_blank(bytes, at + 1);
@@ -200,7 +203,8 @@ fn expression_call(bytes: &[u8], at: usize) -> Option<usize> {
     if bytes.get(skip_blank(bytes, end)) != Some(&b';') {
         return None;
     }
-    let head = bytes.get(..at)?;
+    // What is called stands close by.
+    let head = bytes.get(at.saturating_sub(CALLEE)..at)?;
     let callee = match bytes.get(at)? {
         // A string's end: `"system"(...)`; a name must stand in it.
         quote @ (b'"' | b'\'') => {
