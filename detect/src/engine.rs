@@ -247,7 +247,7 @@ impl<'e> Inspection<'e> {
             trace.push(Form::new(field, bytes));
         }
         let features = self.engine.words.features(bytes);
-        let value = Value { field, bytes, features };
+        let value = |word| Value { field, bytes, features, word };
         let mut left = self.engine.possible(features) & !*fired;
         while left != 0 {
             let index = left.trailing_zeros() as usize;
@@ -255,7 +255,7 @@ impl<'e> Inspection<'e> {
             let Some(detector) = self.engine.detectors.get(index) else {
                 break;
             };
-            if let Some(finding) = (detector.inspect)(&value, &mut self.steps) {
+            if let Some(finding) = (detector.inspect)(&value(features.word(index)), &mut self.steps) {
                 *fired |= 1 << index;
                 self.found(field, bytes, &finding);
             }

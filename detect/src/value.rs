@@ -68,6 +68,8 @@ pub(crate) struct Value<'a> {
     pub(crate) bytes: &'a [u8],
     /// What one pass over `bytes` saw.
     pub(crate) features: Features,
+    /// Whether it saw a word of the detector that reads the value.
+    pub(crate) word: bool,
 }
 
 /// What a detector found.

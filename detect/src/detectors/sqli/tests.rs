@@ -174,7 +174,7 @@ fn run(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
         wire: Wire::Plain,
     };
     let features = Words::new(&[]).features(bytes);
-    (DETECTOR.inspect)(&Value { field: &field, bytes, features }, steps)
+    (DETECTOR.inspect)(&Value { field: &field, bytes, features, word: true }, steps)
 }
 
 /// A small generator of numbers, so that a failure repeats.

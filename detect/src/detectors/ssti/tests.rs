@@ -100,7 +100,10 @@ fn stays_linear_on_openers_without_end() {
         let features = words.features(value.as_bytes());
         let field = field(value.as_bytes(), Part::Value);
         let mut steps = Steps::new(20_000_000);
-        let _ = super::inspect(&Value { field: &field, bytes: value.as_bytes(), features }, &mut steps);
+        let _ = super::inspect(
+            &Value { field: &field, bytes: value.as_bytes(), features, word: true },
+            &mut steps,
+        );
         assert!(!steps.exhausted(), "{unit:?} takes more than 200 steps a byte");
     }
 }
@@ -108,7 +111,8 @@ fn stays_linear_on_openers_without_end() {
 fn finds(detector: &Detector, index: usize, bytes: &[u8], part: Part, words: &Words) -> bool {
     let features = words.features(bytes);
     let field = field(bytes, part);
-    let found = (detector.inspect)(&Value { field: &field, bytes, features }, &mut Steps::new(1_000_000));
+    let found =
+        (detector.inspect)(&Value { field: &field, bytes, features, word: true }, &mut Steps::new(1_000_000));
     let possible = (detector.possible)(features, features.word(index));
     assert!(found.is_none() || possible, "{} ruled out {:?}", detector.name, String::from_utf8_lossy(bytes));
     found.is_some()

@@ -92,6 +92,10 @@ fn in_folder(features: Features, word: bool) -> bool {
 }
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
+    // A path without a mark of a climb and without a known file is just a path.
+    if !possible(value.features, value.word) {
+        return None;
+    }
     let reading = match value.field.location {
         Location::Path => Reading::RequestPath,
         _ => Reading::Value,

@@ -59,18 +59,19 @@ fn possible(features: Features, word: bool) -> bool {
         | Features::COLON
         | Features::HYPHEN
         | Features::HIGH;
-    // A name's `=` is not part of it.
     let script = word && features.any(punctuation | Features::DOT);
     // `java\tscript:` holds no word.
     let scheme = features.all(Features::COLON | Features::ALPHA)
         && features.any(Features::SPACE | Features::NUL | Features::CONTROL | Features::AMP);
-    // `top['al'+'ert'](1)` and `[][(![]+[])...]` hold none either.
-    let computed =
-        features.any(Features::BRACKET) && features.any(Features::PAREN | Features::QUOTE | Features::PLUS);
     let reference = features.all(Features::AMP | Features::HASH | Features::DIGIT)
         || features.all(Features::AMP | Features::ALPHA) && (word || features.any(Features::SEMI));
     let style = features.all(Features::COLON | Features::STAR | Features::SLASH | Features::PAREN);
-    markup || script || scheme || computed || reference || style
+    markup || script || scheme || computed(features) || reference || style
+}
+
+/// `top['al'+'ert'](1)` and `[][(![]+[])...]` reach a function without naming it.
+fn computed(features: Features) -> bool {
+    features.any(Features::BRACKET) && features.any(Features::PAREN | Features::QUOTE | Features::PLUS)
 }
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
@@ -112,6 +113,10 @@ fn script_hit(value: &Value<'_>, steps: &mut Steps) -> Option<Hit> {
         }
     }
     if !value.features.any(Features::PAREN | Features::QUOTE | Features::EQUALS) {
+        return None;
+    }
+    // A script that names nothing it could reach, and computes no name, does nothing.
+    if !value.word && !computed(value.features) {
         return None;
     }
     // A path is no place for script by itself, and `/get/document.cookie` reads as a regular expression.

@@ -135,7 +135,7 @@ fn stays_linear_on_tags_nested_in_quotes() {
         let features = words.features(value.as_bytes());
         let mut steps = Steps::new(2_000_000);
         let field = field(value.as_bytes());
-        let _ = inspect(&Value { field: &field, bytes: value.as_bytes(), features }, &mut steps);
+        let _ = inspect(&Value { field: &field, bytes: value.as_bytes(), features, word: true }, &mut steps);
         assert!(!steps.exhausted(), "{unit:?} takes more than 20 steps a byte");
     }
 }
@@ -151,7 +151,10 @@ fn survives_truncation_at_every_byte() {
 
 fn inspect_value(bytes: &[u8], words: &Words) -> Option<Finding> {
     let field = field(bytes);
-    inspect(&Value { field: &field, bytes, features: words.features(bytes) }, &mut Steps::new(2_000_000))
+    inspect(
+        &Value { field: &field, bytes, features: words.features(bytes), word: true },
+        &mut Steps::new(2_000_000),
+    )
 }
 
 fn field(raw: &[u8]) -> Field<'_> {
