@@ -134,7 +134,7 @@ fn explain(stack: &Stack, sample: bool) -> Result<()> {
     }
     println!("\nTry, in another terminal:");
     for (command, expected) in lines {
-        println!("  {command:<64} # {expected}");
+        println!("  {command:<70} # {expected}");
     }
     println!("Logs: {}\nCtrl-C stops everything.", stack.folder().display());
     Ok(())

@@ -183,7 +183,9 @@ impl Stack {
                 .arg("--admin-address-path")
                 .arg(&admin_file)
                 // No shared memory, so that any number can run side by side and nothing is left.
-                .args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "info"]);
+                .args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "info"])
+                // The access log is read while Envoy runs; by default it would be 10 s late.
+                .args(["--file-flush-interval-msec", "100"]);
         })?;
         let addresses = until("Envoy serves", PATIENCE, || {
             let state = envoy.ensure_running();

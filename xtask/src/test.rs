@@ -77,7 +77,7 @@ fn summary(outcomes: &[(&str, bool, Duration)]) -> Result<()> {
 }
 
 fn unit() -> Result<()> {
-    run_command(cargo(&["test"])?.args(MEMBERS))
+    run_command(cargo(&["test", "--no-fail-fast"])?.args(MEMBERS))
 }
 
 fn wasm32() -> Result<()> {

@@ -1,8 +1,13 @@
 //! What becomes of an agent's answer, whatever it says.
 
+use std::time::Duration;
+
 use portcullis_e2e::client::Ask;
 use portcullis_e2e::samples;
+use portcullis_e2e::smoke::BLOCK;
+use portcullis_e2e::wait::until;
 use portcullis_protocol::{RpcMsgIn, RpcMsgIn2, RpcMsgOut, http as wire};
+use serde_json::Value;
 
 use crate::scripted::Script;
 use crate::setup::{PATIENT, Path};
@@ -30,6 +35,25 @@ async fn a_site_may_redirect_what_it_blocks() {
     assert_eq!(answer.status, 302);
     assert_eq!(answer.headers["location"], "https://example.com/blocked");
     assert_eq!(path.app.seen("redirected by policy"), 0);
+}
+
+#[tokio::test]
+async fn the_access_log_tells_of_verdicts() {
+    let path = Path::real(&[PATIENT]).await;
+    path.send(Ask::get("/let-through")).await;
+    path.send(Ask::get("/stopped?id=1%27%20OR%20%271%27%3D%271")).await;
+    let log = path.stack.folder().join("envoy.log");
+    let lines = until("both requests are in the access log", Duration::from_secs(20), || async {
+        let text = std::fs::read_to_string(&log)?;
+        let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Ok((lines.len() >= 2).then_some(lines))
+    })
+    .await
+    .unwrap();
+    let of = |path: &str| lines.iter().find(|line| line["path"] == path).unwrap();
+    assert_eq!(of("/let-through")["verdict"], "200");
+    assert_eq!(of("/stopped")["status"], BLOCK);
+    assert_eq!(of("/stopped")["details"], "portcullis_blocked");
 }
 
 #[tokio::test]
@@ -125,7 +149,7 @@ async fn an_anomalous_response_is_reported_unasked() {
 }
 
 /// The values of a header among those that the application saw.
-fn values(report: &serde_json::Value, wanted: &str) -> Vec<String> {
+fn values(report: &Value, wanted: &str) -> Vec<String> {
     let headers = report["headers"].as_array().unwrap().iter();
     headers.filter(|pair| pair[0] == wanted).map(|pair| pair[1].as_str().unwrap().to_owned()).collect()
 }
