@@ -9,6 +9,12 @@ pub(super) struct Facts {
     pub(super) hard: u16,
     /// A comparison of such kind was begun, and reading stopped within a call.
     pub(super) cut: bool,
+    /// The value ended behind a comparison, of a constant on its left side.
+    pub(super) open_hard: bool,
+    /// The value ended behind a comparison.
+    pub(super) open: bool,
+    /// The value ended right behind the parenthesis of a call of a function that databases have.
+    pub(super) open_call: bool,
     /// Comparisons of a name with a constant.
     pub(super) half: u16,
     /// One of them has the name on the left: `id=1`.

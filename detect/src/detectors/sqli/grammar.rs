@@ -122,6 +122,18 @@ impl Grammar<'_, '_> {
             }
             self.facts.cut = cut && self.facts.functions > 0;
         } else {
+            if stop == Stop::Due {
+                let depth = self.frames.depth();
+                let call = self.frames.top().call;
+                let known = matches!(call, Opened::Known | Opened::Dangerous);
+                self.facts.open_call = known && depth == 1 && self.frames.top().is_fresh();
+                while self.frames.depth() > 0 && self.frames.top().is_fresh() {
+                    self.frames.pop();
+                }
+                let top = self.frames.top();
+                self.facts.open = top.compares && top.right == Bits::NONE;
+                self.facts.open_hard = self.facts.open && !top.left.has(Bits::NAME);
+            }
             while self.frames.depth() > 0 {
                 self.end_term();
                 self.frames.pop();

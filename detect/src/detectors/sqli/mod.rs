@@ -45,6 +45,11 @@ pub(crate) const DETECTOR: Detector = Detector { name: "sqli", words: WORDS, pos
 const WORDS: &[&str] = &[
     "select",
     "then",
+    "information_schema",
+    "pg_catalog",
+    "sqlite_master",
+    "sysobjects",
+    "msdb",
     "union",
     "insert",
     "update",
@@ -107,6 +112,7 @@ const MARKS: u32 = Features::QUOTE
     | Features::BANG
     | Features::CARET
     | Features::PAREN
+    | Features::DOLLAR
     | Features::HASH
     | Features::SLASH
     | Features::HYPHEN;

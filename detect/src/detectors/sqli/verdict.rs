@@ -3,6 +3,7 @@
 use crate::detectors::sqli::facts::{Facts, Statement, Stop, Union};
 use crate::detectors::sqli::lex::Lexer;
 use crate::detectors::sqli::token::Ending;
+use crate::scan::starts_with_ignore_case;
 
 /// What a value that stands bare starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +93,20 @@ pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefi
     if joined && facts.cut && prefix != Prefix::Name {
         return Some("SQLI-FUNCTION");
     }
-    if whole && facts.casts > 0 && (facts.functions > 0 || prefix == Prefix::Text) {
+    if whole && facts.casts > 0 && (facts.functions > 0 || prefix == Prefix::Text || facts.texts > 0) {
         return Some("SQLI-CAST");
     }
     if whole && prefix == Prefix::Text && facts.hard > 0 && lexer.ending == Ending::Text(b'\'') {
         return Some("SQLI-COMPARISON");
+    }
+    if cut_open(facts, prefix) {
+        return Some("SQLI-CUT");
+    }
+    if whole && prefix == Prefix::Absent && joined && facts.assigned && facts.closes > 0 {
+        return Some("SQLI-TAUTOLOGY");
+    }
+    if facts.catalogue && is_catalogue(bytes) {
+        return Some("SQLI-CATALOGUE");
     }
     let number = matches!(prefix, Prefix::Number | Prefix::Hard);
     if whole && number && joined && (facts.assigned || facts.calls > 0) && facts.names == 0 {
@@ -147,6 +157,12 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     }
     if from_clause(facts, true) {
         return Some("SQLI-CLAUSE");
+    }
+    if joined && facts.open && (facts.open_hard || at == 0) {
+        return Some("SQLI-CUT");
+    }
+    if joined && plain && facts.functions > 0 {
+        return Some("SQLI-FUNCTION");
     }
     let clauses = facts.clauses;
     if clauses.conditions && compares {
@@ -232,7 +248,32 @@ fn from_clause(facts: &Facts, bound: bool) -> bool {
     let select = &facts.select;
     let fits = bound || facts.technical || facts.sensitive;
     let read = facts.stop != Stop::Broken && !select.prose && select.tables > 0;
-    facts.clauses.tables && fits && read && (select.conditions > 0 || facts.stop == Stop::Due)
+    let cut = facts.closes > 0 && facts.stop == Stop::Due && select.tables == 0;
+    facts.clauses.tables
+        && (facts.catalogue || cut || (fits && read && (select.conditions > 0 || facts.stop == Stop::Due)))
+}
+
+/// Whether the value is the name of a catalogue, for a query that takes its table from the client. Names that mean
+/// something else as well (`all_users`) are not among them.
+fn is_catalogue(bytes: &[u8]) -> bool {
+    let name = bytes.trim_ascii();
+    let starts = |known: &&[u8]| starts_with_ignore_case(name, known);
+    CATALOGUES.iter().any(|known| starts(known)) && !name.iter().any(u8::is_ascii_whitespace)
+}
+
+const CATALOGUES: &[&[u8]] =
+    &[b"information_schema", b"pg_catalog", b"sqlite_master", b"sysobjects", b"msdb"];
+
+/// Whether the value is the first part of an expression that another parameter goes on with: `md5(`, `and 5=(`.
+fn cut_open(facts: &Facts, prefix: Prefix) -> bool {
+    let conditional = facts.logic > 0 || facts.clauses.conditions;
+    match prefix {
+        Prefix::Hard | Prefix::Name => {
+            facts.open_call && facts.functions == 1 && facts.arithmetic == 0 && facts.logic == 0
+        }
+        Prefix::Absent => conditional && facts.open_hard,
+        Prefix::Number | Prefix::Text => false,
+    }
 }
 
 /// Whether the quote at `at` and the one at `next` set off words of prose: `say 'or' there`.
