@@ -258,7 +258,7 @@ fn from_clause(facts: &Facts, bound: bool) -> bool {
 fn is_catalogue(bytes: &[u8]) -> bool {
     let name = bytes.trim_ascii();
     let starts = |known: &&[u8]| starts_with_ignore_case(name, known);
-    CATALOGUES.iter().any(|known| starts(known)) && !name.iter().any(u8::is_ascii_whitespace)
+    CATALOGUES.iter().any(starts) && !name.iter().any(u8::is_ascii_whitespace)
 }
 
 const CATALOGUES: &[&[u8]] =
