@@ -86,6 +86,8 @@ pub(super) struct Frame {
     /// All operands so far.
     pub(super) all: Bits,
     pub(super) compares: bool,
+    /// The comparison is a sign, not a word.
+    pub(super) sign: bool,
     /// A logic operator stands before the current term or behind it.
     pub(super) joined: bool,
     /// `between` waits for its `and`.
@@ -112,6 +114,7 @@ impl Frame {
             left: Bits::NONE,
             all: Bits::NONE,
             compares: false,
+            sign: false,
             joined: false,
             between: false,
             alias: false,
@@ -158,7 +161,7 @@ impl Frame {
         let term = Term { left: self.left, right: self.right, compares: self.compares, alias: self.alias };
         self.all = self.all.with(self.left).with(self.right);
         (self.left, self.right, self.compares, self.alias) = (Bits::NONE, Bits::NONE, false, false);
-        self.between = false;
+        (self.between, self.sign) = (false, false);
         term
     }
 

@@ -131,7 +131,7 @@ impl Grammar<'_, '_> {
                     self.frames.pop();
                 }
                 let top = self.frames.top();
-                self.facts.open = top.compares && top.right == Bits::NONE;
+                self.facts.open = top.sign && top.right == Bits::NONE;
                 self.facts.open_hard = self.facts.open && !top.left.has(Bits::NAME);
             }
             while self.frames.depth() > 0 {
@@ -353,6 +353,7 @@ impl Grammar<'_, '_> {
         match token.kind {
             Kind::Compare => {
                 self.compared = Some(before);
+                self.frames.top().sign = true;
                 self.compare()
             }
             Kind::Unary => match self.lexer.peek().kind {

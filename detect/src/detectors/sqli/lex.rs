@@ -538,7 +538,6 @@ fn ends_number(word: Word) -> bool {
             | Word::Like
             | Word::Between
             | Word::In
-            | Word::Is
             | Word::Order
             | Word::Group
             | Word::Having

@@ -45,6 +45,15 @@ pub(crate) const DETECTOR: Detector = Detector { name: "sqli", words: WORDS, pos
 const WORDS: &[&str] = &[
     "select",
     "then",
+    "where",
+    // SQLite compares constants with `is`; the blank keeps `this` and `list` out.
+    " is",
+    "\tis",
+    "\nis",
+    "\ris",
+    "\u{b}is",
+    "\u{c}is",
+    "\u{a0}is",
     "information_schema",
     "pg_catalog",
     "sqlite_master",
@@ -113,6 +122,9 @@ const MARKS: u32 = Features::QUOTE
     | Features::CARET
     | Features::PAREN
     | Features::DOLLAR
+    | Features::AT
+    | Features::NUL
+    | Features::CONTROL
     | Features::HASH
     | Features::SLASH
     | Features::HYPHEN;

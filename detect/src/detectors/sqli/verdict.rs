@@ -249,8 +249,8 @@ fn from_clause(facts: &Facts, bound: bool) -> bool {
     let fits = bound || facts.technical || facts.sensitive;
     let read = facts.stop != Stop::Broken && !select.prose && select.tables > 0;
     let cut = facts.closes > 0 && facts.stop == Stop::Due && select.tables == 0;
-    facts.clauses.tables
-        && (facts.catalogue || cut || (fits && read && (select.conditions > 0 || facts.stop == Stop::Due)))
+    let limited = fits && read && (select.conditions > 0 || facts.open);
+    facts.clauses.tables && (facts.catalogue || cut || limited)
 }
 
 /// Whether the value is the name of a catalogue, for a query that takes its table from the client. Names that mean
@@ -288,10 +288,11 @@ fn prose_quote(bytes: &[u8], at: usize, next: usize) -> bool {
     before == Some(b' ') && inside != b' ' && outside(after)
 }
 
-/// Whether nothing but marks follows from `at`, where no `#` stands: `5 --`, `5 /*`.
+/// Whether a comment opens at `at` that holds no word: `5 --`, `5 /*`.
 fn silent_comment(bytes: &[u8], at: usize) -> bool {
     let text = bytes.get(at..).unwrap_or_default();
-    !text.starts_with(b"#") && text.len() <= MARKS && !text.iter().any(u8::is_ascii_alphanumeric)
+    let opens = text.starts_with(b"--") || text.starts_with(b"/*");
+    opens && text.len() <= MARKS && !text.iter().any(u8::is_ascii_alphanumeric)
 }
 
 /// Whether the comment at `at` says nothing: what attackers write, while prose goes on.
