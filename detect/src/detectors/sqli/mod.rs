@@ -20,6 +20,8 @@ mod facts;
 mod frame;
 mod grammar;
 mod lex;
+mod literal;
+mod operator;
 mod statement;
 mod terms;
 mod token;

@@ -140,7 +140,9 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
         return Some("SQLI-TAUTOLOGY");
     }
     if joined && closed && !prose {
-        let terms = facts.half + facts.soft + facts.constants + facts.calls + facts.texts + facts.names;
+        // Searches join phrases in double quotes: `"war" and "peace"`.
+        let texts = if quote == b'"' { 0 } else { facts.texts };
+        let terms = facts.half + facts.soft + facts.constants + facts.calls + texts + facts.names;
         if terms > 0 && (commented || facts.names == 0 || plain) {
             return Some("SQLI-TAUTOLOGY");
         }
