@@ -61,7 +61,8 @@ impl Statsd {
     /// Sends metrics until the task is dropped.
     pub async fn run(self, service: Arc<Service>) {
         let started = Instant::now();
-        let mut sent = Sent::now(&service);
+        // Nothing was sent before: what happened until this task ran counts, too.
+        let mut sent = Sent::nothing(&service);
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
@@ -115,6 +116,20 @@ impl Statsd {
 }
 
 impl Sent {
+    fn nothing(service: &Service) -> Self {
+        Self {
+            at: Instant::now(),
+            cpu: process::cpu_time(),
+            total: 0,
+            error: 0,
+            allow: 0,
+            block: 0,
+            signals: service.counters.signals.all().map(|_| 0).collect(),
+            decision: Distribution::default(),
+            queued: Distribution::default(),
+        }
+    }
+
     fn now(service: &Service) -> Self {
         let counters = &service.counters;
         let passed = [&counters.allowed, &counters.unwatched, &counters.unsampled];

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use common::{Agent, BLOCK, MSGID, PATIENCE, command, message, pre_request, verdict};
 use portcullis_protocol::RpcMsgIn2;
@@ -156,7 +157,9 @@ fn sends_metrics_to_a_sink() {
     });
     assert_eq!(code(&agent), 406);
     let mut said = String::new();
+    let deadline = Instant::now() + PATIENCE;
     while !(said.contains("sigsci.agent.waf.block:1|c") && said.contains("sigsci.agent.signal.XSS:1|c")) {
+        assert!(Instant::now() < deadline, "{said}");
         let mut datagram = [0; 2048];
         let len = sink.recv(&mut datagram).unwrap();
         said += std::str::from_utf8(&datagram[..len]).unwrap();

@@ -185,8 +185,12 @@ fn tick(bytes: &[u8], context: &Context, close: usize, bare: bool) -> i32 {
     }
     let before = context.from.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
     if before.is_ascii_whitespace() {
-        // Inline code, unless what stands before is a number or an address.
-        return if !context.prose && (context.breakout || context.leading) { 2 } else { -2 };
+        // Inline code, all the more in a sentence, unless what stands before is a number or an address.
+        return match context.prose {
+            true => -4,
+            false if context.breakout || context.leading => 2,
+            false => -2,
+        };
     }
     match (before, bare) {
         (b'(' | b',' | b'.', true) => 1,
