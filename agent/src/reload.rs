@@ -88,9 +88,10 @@ impl Reload {
     }
 
     fn failed(&self, fault: String) {
-        error!(fault, "cannot reload; the old policy stays in force");
         self.service.counters.reloads_failed.add();
-        self.health.reloaded(Some(fault));
+        self.health.reloaded(Some(fault.clone()));
+        // Last: whoever reads it finds the rest as it says.
+        error!(fault, "cannot reload; the old policy stays in force");
     }
 }
 

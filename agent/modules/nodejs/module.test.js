@@ -137,6 +137,9 @@ for (const [kind, make] of Object.entries(kinds)) {
     it('passes everything when the agent hangs', async () => {
       const { agent } = await startAgent()
       agent.kill('SIGSTOP')
+      // The signal is on its way when kill returns: only a process that stands still hangs.
+      const state = () => fs.readFileSync(`/proc/${agent.pid}/stat`, 'utf8').replace(/.*\) /s, '')[0]
+      while (state() !== 'T') await new Promise((resolve) => setImmediate(resolve))
       assert.deepStrictEqual(await get(port, ATTACK), { status: 200, text: 'from the application' })
       agent.kill('SIGCONT')
       agent.kill('SIGKILL')
