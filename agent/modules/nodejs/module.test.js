@@ -162,16 +162,20 @@ describe('an agent that is killed again and again', () => {
         seen[status] += 1
       }
     })
-    for (let round = 0; round < 15; round += 1) {
-      const { agent } = await startAgent()
-      const before = seen[406]
-      while (seen[406] < before + 20) await new Promise((resolve) => setImmediate(resolve))
-      agent.kill('SIGKILL')
-      await ended(agent)
+    try {
+      for (let round = 0; round < 15; round += 1) {
+        const { agent } = await startAgent()
+        const before = seen[406]
+        while (seen[406] < before + 20) await new Promise((resolve) => setImmediate(resolve))
+        agent.kill('SIGKILL')
+        await ended(agent)
+      }
+    } finally {
+      // A load that goes on would keep the process from ever ending.
+      over = true
+      await Promise.all(load)
+      server.close()
     }
-    over = true
-    await Promise.all(load)
-    server.close()
     assert.ok(seen[200] > 0 && seen[406] >= 300, JSON.stringify(seen))
   })
 })
