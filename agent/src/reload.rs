@@ -35,7 +35,7 @@ impl Reload {
         let reload = Arc::clone(self);
         // It reads files and builds automata.
         if spawn_blocking(move || reload.blocking()).await.is_err() {
-            self.failed("the reload has failed".to_owned());
+            self.failed("the reload has failed");
         }
     }
 
@@ -48,12 +48,12 @@ impl Reload {
         }
         let resolved = match config::from_process(self.args.clone()) {
             Ok(resolved) => resolved,
-            Err(problems) => return self.failed(problems.to_string()),
+            Err(problems) => return self.failed(&problems.to_string()),
         };
         let old = self.settings.load_full();
         let snapshot = match Snapshot::load(&resolved.settings) {
             Ok(snapshot) => snapshot,
-            Err(error) => return self.failed(format!("{:#}", anyhow::Error::from(error))),
+            Err(error) => return self.failed(&format!("{:#}", anyhow::Error::from(error))),
         };
         let mode = snapshot.policy.site.mode;
         let updates = self.service.debug.config_updates;
@@ -87,9 +87,9 @@ impl Reload {
         self.settings.store(Arc::new(kept));
     }
 
-    fn failed(&self, fault: String) {
+    fn failed(&self, fault: &str) {
         self.service.counters.reloads_failed.add();
-        self.health.reloaded(Some(fault.clone()));
+        self.health.reloaded(Some(fault.to_owned()));
         // Last: whoever reads it finds the rest as it says.
         error!(fault, "cannot reload; the old policy stays in force");
     }
