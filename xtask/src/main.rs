@@ -6,6 +6,8 @@ mod command;
 mod corpus;
 mod envoy;
 mod modules;
+mod node;
+mod pypi;
 mod run;
 mod test;
 mod wasm;
