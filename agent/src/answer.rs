@@ -1,6 +1,6 @@
 //! What the agent says about a request, and how it says it to each kind of caller.
 
-use portcullis_policy::Verdict;
+use portcullis_policy::Decision;
 use portcullis_protocol::names::{AGENT_RESPONSE_HEADER, REDIRECT_HEADER, REQUEST_ID_HEADER, TAGS_HEADER};
 use portcullis_protocol::{ByteStr, Pair, RpcMsgOut};
 
@@ -22,7 +22,7 @@ pub enum Answer {
 #[derive(Clone, Debug)]
 pub struct Judged {
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: Box<Decision>,
     /// Set exactly where the response is to be reported.
     pub id: Option<RequestId>,
     /// Whether the client sent tags of its own, which the application must not see.
@@ -104,7 +104,7 @@ impl Judged {
 
     /// The tags' names; none where there are none, unless that would leave the client's own in place.
     fn tags(&self) -> Option<Pair<'_>> {
-        let wanted = !self.verdict.tags.is_empty() || self.forged_tags;
+        let wanted = self.verdict.names().next().is_some() || self.forged_tags;
         wanted.then(|| (TAGS_HEADER.into(), ByteStr::from(tag_list(&self.verdict))))
     }
 
@@ -114,16 +114,16 @@ impl Judged {
 }
 
 /// The tags' names, separated by commas, as many as fit.
-pub fn tag_list(verdict: &Verdict) -> String {
+pub fn tag_list(verdict: &Decision) -> String {
     let mut names = String::new();
-    for tag in &verdict.tags {
-        if names.len() + 1 + tag.as_str().len() > MAX_TAGS {
+    for name in verdict.names() {
+        if names.len() + 1 + name.len() > MAX_TAGS {
             break;
         }
         if !names.is_empty() {
             names.push(',');
         }
-        names.push_str(tag.as_str());
+        names.push_str(&name.to_ascii_uppercase());
     }
     names
 }
@@ -131,7 +131,7 @@ pub fn tag_list(verdict: &Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use portcullis_detect::Tag;
-    use portcullis_policy::{Action, FollowUp, Policy};
+    use portcullis_policy::{FollowUp, Policy};
     use portcullis_protocol::envelope::{MAX_REPLY, MsgId, write_reply};
 
     use super::*;
@@ -142,7 +142,7 @@ mod tests {
             [] => (FollowUp::IfAnomalous, None),
             _ => (FollowUp::Always, Some(Ids::default().make())),
         };
-        let verdict = Verdict { action: Action::Allow, tags: tags.to_vec(), follow_up };
+        let verdict = Box::new(Decision::pass(tags.to_vec(), follow_up));
         Answer::Judged(Judged { verdict, id, forged_tags, headers: Vec::new() })
     }
 
@@ -180,7 +180,7 @@ mod tests {
         let text = r#"{"site":{"agentLevel":"block","immediateBlock":true,"blockHTTPCode":302,"blockRedirectURL":"/no"}}"#;
         let policy = Policy::from_json("policy.json", text).unwrap();
         let action = policy.site.block_action();
-        let verdict = Verdict { action, tags: vec![Tag::Sqli], follow_up: FollowUp::Always };
+        let verdict = Box::new(Decision { action, ..Decision::pass(vec![Tag::Sqli], FollowUp::Always) });
         let answer = Answer::Judged(Judged { verdict, id: None, forged_tags: false, headers: Vec::new() });
         let message = answer.to_module();
         assert_eq!(message.waf_response, 302);
@@ -192,7 +192,7 @@ mod tests {
         let location = format!("/{}", "x".repeat(511));
         let text = format!(r#"{{"site":{{"blockHTTPCode":302,"blockRedirectURL":"{location}"}}}}"#);
         let action = Policy::from_json("policy.json", &text).unwrap().site.block_action();
-        let verdict = Verdict { action, tags: Tag::ALL.to_vec(), follow_up: FollowUp::Always };
+        let verdict = Box::new(Decision { action, ..Decision::pass(Tag::ALL.to_vec(), FollowUp::Always) });
         let id = Some(Ids::default().make());
         let answer = Answer::Judged(Judged { verdict, id, forged_tags: false, headers: Vec::new() });
         let message = answer.to_module();

@@ -7,7 +7,7 @@ use portcullis_protocol::{RpcMsgIn, RpcMsgOut};
 use serde::Serialize;
 use tracing::info;
 
-use crate::redact;
+use portcullis_policy::redact;
 
 /// The target of these lines.
 pub const TARGET: &str = "debug_log";

@@ -5,24 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use portcullis_config::Settings;
 use portcullis_detect::{Response, Signals, Tag};
-use portcullis_policy::{FollowUp, Verdict};
+use portcullis_policy::{Decision, Facts, FollowUp, State};
 use tracing::error;
 
 use crate::answer::{Answer, Judged, NotInspected, tag_list};
 use crate::client::Clients;
-use crate::headers::{Facts, TemplateError, Templates};
+use crate::headers::{Facts as Filling, TemplateError, Templates};
 use crate::ids::Ids;
 use crate::record::{Author, Record};
-use crate::redact;
 use crate::request::Request;
 use crate::snapshot::Snapshot;
+use portcullis_policy::redact;
 
 /// Judges requests.
 #[derive(Debug)]
 pub struct Inspector {
     snapshot: ArcSwap<Snapshot>,
+    state: Arc<State>,
     ids: Ids,
     options: Options,
     seen: AtomicU64,
@@ -112,10 +114,10 @@ impl Options {
 }
 
 impl Inspector {
-    /// Judges by `snapshot` until it is replaced.
-    pub fn new(snapshot: Snapshot, options: Options) -> Self {
+    /// Judges by `snapshot` until it is replaced, and by what `state` remembers.
+    pub fn new(snapshot: Snapshot, state: Arc<State>, options: Options) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { snapshot, ids: Ids::default(), options, seen: AtomicU64::new(0) }
+        Self { snapshot, state, ids: Ids::default(), options, seen: AtomicU64::new(0) }
     }
 
     /// Judges the requests that come from now on by `snapshot`.
@@ -142,12 +144,15 @@ impl Inspector {
             return Inspected::unseen(Course::Unsampled);
         }
         // A fault in the engine must cost one verdict, not a thread and whatever else runs on it.
+        let client = self.options.clients.address(request.seen.headers, request.remote_addr);
+        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
         let judge = || {
             let signals = snapshot.engine.inspect(&request.seen);
-            (snapshot.policy.decide(&signals), signals)
+            let facts = Facts::new(&request.seen, client);
+            (snapshot.policy.decide(&facts, &signals, self.state.at(now)), signals)
         };
         match catch_unwind(AssertUnwindSafe(judge)) {
-            Ok((verdict, signals)) => self.inspected(request, verdict, &signals),
+            Ok((decision, signals)) => self.inspected(&Request { client, ..*request }, decision, &signals),
             Err(_) => {
                 error!("inspection failed; the request passes");
                 Inspected::not(NotInspected::Faulted)
@@ -172,9 +177,7 @@ impl Inspector {
         Box::new(Record::new(&self.options.author, &request, &Signals::default(), None, code))
     }
 
-    fn inspected(&self, request: &Request<'_>, verdict: Verdict, signals: &Signals) -> Inspected {
-        let client = self.options.clients.address(request.seen.headers, request.remote_addr);
-        let request = Request { client, ..*request };
+    fn inspected(&self, request: &Request<'_>, verdict: Decision, signals: &Signals) -> Inspected {
         let wanted = match (self.options.recording, verdict.follow_up) {
             (Recording::Off, FollowUp::Always) => (true, false),
             (Recording::Signalled, FollowUp::Always) | (Recording::Every, _) => (true, true),
@@ -183,12 +186,13 @@ impl Inspector {
         let (follow, record) = wanted;
         let id = follow.then(|| self.ids.make());
         let code = i32::from(verdict.code());
-        let record = record.then(|| Box::new(Record::new(&self.options.author, &request, signals, id, code)));
+        let record = record.then(|| Box::new(Record::new(&self.options.author, request, signals, id, code)));
         let (id_text, tags) = (id.map(|id| id.to_string()).unwrap_or_default(), tag_list(&verdict));
-        let headers = self.options.headers.fill(Facts { code, id: &id_text, tags: &tags });
+        let headers = self.options.headers.fill(Filling { code, id: &id_text, tags: &tags });
         let course =
             if verdict.tags.contains(&Tag::InspectionLimit) { Course::Limited } else { Course::Inspected };
-        let judged = Judged { verdict, id, forged_tags: request.has_forged_tags(), headers };
+        let judged =
+            Judged { verdict: Box::new(verdict), id, forged_tags: request.has_forged_tags(), headers };
         let path = if follow { path(request.seen.target) } else { Vec::new() };
         Inspected { answer: Answer::Judged(judged), course, record, path }
     }
@@ -216,7 +220,7 @@ impl Inspected {
     }
 
     fn unseen(course: Course) -> Self {
-        let verdict = Verdict::unwatched();
+        let verdict = Box::new(Decision::unwatched());
         let judged = Judged { verdict, id: None, forged_tags: false, headers: Vec::new() };
         Self { answer: Answer::Judged(judged), course, record: None, path: Vec::new() }
     }

@@ -26,7 +26,6 @@ pub mod metrics;
 pub mod process;
 pub mod proxy;
 pub mod record;
-pub mod redact;
 pub mod reload;
 pub mod repeats;
 pub mod request;

@@ -8,8 +8,8 @@ use portcullis_protocol::Pair;
 use serde::Serialize;
 
 use crate::ids::RequestId;
-use crate::redact::{self, REDACTED};
 use crate::request::Request;
+use portcullis_policy::redact::{self, REDACTED};
 
 /// Headers of a record, and bytes of one text in it.
 const MOST_HEADERS: usize = 64;

@@ -21,8 +21,8 @@ use crate::ids::RequestId;
 use crate::inspector::{Course, Inspected, Inspector, Recording};
 use crate::memory::Memory;
 use crate::record::{Answered, Record};
-use crate::redact;
 use crate::request;
+use portcullis_policy::redact;
 
 /// Messages up to this size are inspected where they are read: handing one over costs more than inspecting it.
 const INLINE_BYTES: usize = 4 * 1024;

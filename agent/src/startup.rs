@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use portcullis_config::{HostPort, Settings};
+use portcullis_policy::{Secret, State, StateLimits};
 use tokio::task::AbortHandle;
 use tracing::warn;
 
@@ -54,7 +55,9 @@ pub fn service(
         "" => process::hostname(),
         name => name.to_owned(),
     };
-    let inspector = Inspector::new(snapshot, Options::new(settings, hostname.into())?);
+    let secret = Secret::new(settings.secretaccesskey.value.expose().as_bytes());
+    let state = Arc::new(State::new(StateLimits::default(), &secret));
+    let inspector = Inspector::new(snapshot, state, Options::new(settings, hostname.into())?);
     let records = or(*settings.max_records, RECORDS);
     let started = settings.waf_data_log.as_ref().map(|path| DataLog::start(path, records, counters));
     let (data_log, writer) = match started.transpose()? {

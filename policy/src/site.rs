@@ -1,35 +1,73 @@
 //! The settings of a site.
 
-use serde::Deserialize;
 use thiserror::Error;
 
-use crate::verdict::Action;
+use crate::decision::Action;
+use crate::state::Interval;
 
 /// How a site is protected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "WireSite")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
+    /// Its name (`displayName`).
+    pub name: String,
     /// What the agent may do (`agentLevel`).
     pub mode: AgentMode,
     /// When it blocks (`immediateBlock`).
     pub blocking: Blocking,
     /// What a blocked client gets (`blockHTTPCode`, `blockRedirectURL`).
-    answer: BlockAnswer,
+    pub(crate) answer: BlockAnswer,
+    /// How many attacks flag a client (`attackThresholds`).
+    pub attack_thresholds: [AttackThreshold; 3],
+    /// For how long, in seconds (`blockDurationSeconds`).
+    pub flag_seconds: u32,
+    /// Whether addresses are hashed before they are written down (`agentAnonMode`).
+    pub anonymize: bool,
+    /// Headers that hold the client's address, the first one first (`clientIPRules`); where there is one they replace the
+    /// agent's own option.
+    pub client_headers: Vec<String>,
+    /// Bits of an IPv6 address that make a client (`ipv6Prefix`).
+    pub ipv6_prefix: u8,
+}
+
+/// How many attacks within which time flag a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttackThreshold {
+    /// The time.
+    pub interval: Interval,
+    /// The attacks.
+    pub threshold: u32,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        let of = |interval, threshold| AttackThreshold { interval, threshold };
+        Self {
+            name: String::new(),
+            mode: AgentMode::default(),
+            blocking: Blocking::default(),
+            answer: BlockAnswer::default(),
+            attack_thresholds: [
+                of(Interval::Minute, 50),
+                of(Interval::TenMinutes, 350),
+                of(Interval::Hour, 1800),
+            ],
+            flag_seconds: 86_400,
+            anonymize: false,
+            client_headers: Vec::new(),
+            ipv6_prefix: 64,
+        }
+    }
 }
 
 impl Site {
     /// What happens to a request that is stopped.
     pub fn block_action(&self) -> Action {
-        match &self.answer {
-            BlockAnswer::Status(code) => Action::Block { code: *code },
-            BlockAnswer::Redirect(redirect) => Action::Redirect { redirect: redirect.clone() },
-        }
+        self.answer.action()
     }
 }
 
 /// What the agent may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AgentMode {
     /// Look and stop.
     Block,
@@ -98,7 +136,7 @@ impl Redirect {
     pub const MAX_LOCATION: usize = 512;
 
     /// Checks that `location` can be a Location header.
-    fn new(code: u16, location: String) -> Result<Self, RedirectError> {
+    pub(crate) fn new(code: u16, location: String) -> Result<Self, RedirectError> {
         if location.len() > Self::MAX_LOCATION {
             return Err(RedirectError::TooLong { limit: Self::MAX_LOCATION });
         }
@@ -143,32 +181,33 @@ pub enum RedirectError {
     },
 }
 
-/// Why settings that are valid one by one do not make a site.
+/// Why a status and a target do not make an answer to a blocked client.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum SiteError {
+pub enum AnswerError {
     /// The status of a block.
-    #[error("blockHTTPCode: {0}")]
+    #[error(transparent)]
     BlockCode(#[from] BlockCodeError),
     /// The target of a redirect.
-    #[error("blockRedirectURL: {0}")]
+    #[error("redirect target: {0}")]
     Redirect(#[from] RedirectError),
     /// A redirect without target.
-    #[error("blockHTTPCode: {code} needs a blockRedirectURL")]
+    #[error("{code} needs a redirect URL")]
     NoLocation {
         /// The status.
         code: i64,
     },
     /// A target without redirect.
-    #[error("blockRedirectURL: needs a blockHTTPCode of 301 or 302, not {code}")]
+    #[error("a redirect URL needs a code of 301 or 302, not {code}")]
     NoRedirect {
         /// The status.
         code: i64,
     },
 }
 
+/// What a blocked client gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum BlockAnswer {
+pub(crate) enum BlockAnswer {
     Status(BlockCode),
     Redirect(Redirect),
 }
@@ -179,33 +218,25 @@ impl Default for BlockAnswer {
     }
 }
 
-/// A site as the policy file has it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct WireSite {
-    agent_level: AgentMode,
-    immediate_block: bool,
-    #[serde(rename = "blockHTTPCode")]
-    block_http_code: Option<i64>,
-    #[serde(rename = "blockRedirectURL")]
-    block_redirect_url: Option<String>,
-}
-
-impl TryFrom<WireSite> for Site {
-    type Error = SiteError;
-
-    fn try_from(wire: WireSite) -> Result<Self, Self::Error> {
-        let code = wire.block_http_code.unwrap_or(i64::from(BlockCode::default().get()));
+impl BlockAnswer {
+    /// Checks that a status and a target go together.
+    pub(crate) fn new(code: i64, location: Option<String>) -> Result<Self, AnswerError> {
         // An empty target is how exported settings say that there is none.
-        let location = wire.block_redirect_url.filter(|location| !location.is_empty());
-        let answer = match (code, location) {
-            (301, Some(location)) => BlockAnswer::Redirect(Redirect::new(301, location)?),
-            (302, Some(location)) => BlockAnswer::Redirect(Redirect::new(302, location)?),
-            (301 | 302, None) => return Err(SiteError::NoLocation { code }),
-            (_, Some(_)) => return Err(SiteError::NoRedirect { code }),
-            (_, None) => BlockAnswer::Status(BlockCode::try_from(code)?),
-        };
-        let blocking = if wire.immediate_block { Blocking::Immediate } else { Blocking::OnceFlagged };
-        Ok(Self { mode: wire.agent_level, blocking, answer })
+        let location = location.filter(|location| !location.is_empty());
+        Ok(match (code, location) {
+            (301, Some(location)) => Self::Redirect(Redirect::new(301, location)?),
+            (302, Some(location)) => Self::Redirect(Redirect::new(302, location)?),
+            (301 | 302, None) => return Err(AnswerError::NoLocation { code }),
+            (_, Some(_)) => return Err(AnswerError::NoRedirect { code }),
+            (_, None) => Self::Status(BlockCode::try_from(code)?),
+        })
+    }
+
+    /// What it is to the request.
+    pub(crate) fn action(&self) -> Action {
+        match self {
+            Self::Status(code) => Action::Block { code: *code },
+            Self::Redirect(redirect) => Action::Redirect { redirect: redirect.clone() },
+        }
     }
 }

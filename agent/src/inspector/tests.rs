@@ -1,6 +1,6 @@
 use portcullis_config::Inputs;
 use portcullis_detect::{Engine, Header, Request as Seen};
-use portcullis_policy::Policy;
+use portcullis_policy::{Decision, Policy, Secret, State, StateLimits};
 
 use super::*;
 
@@ -14,7 +14,8 @@ fn options(args: &[&str]) -> Options {
 
 fn inspector(policy: &str, args: &[&str]) -> Inspector {
     let policy = Policy::from_json("policy.json", policy).unwrap();
-    Inspector::new(Snapshot { engine: Engine::default(), policy }, options(args))
+    let state = Arc::new(State::new(StateLimits::default(), &Secret::new(b"test")));
+    Inspector::new(Snapshot { engine: Engine::default(), policy }, state, options(args))
 }
 
 const HEADERS: &[Header<'_>] = &[
@@ -65,7 +66,7 @@ fn writes_down_what_it_is_told_to() {
 fn does_not_even_look_when_off() {
     let off = inspector(r#"{"site": {"agentLevel": "off"}}"#, &[]).inspect(&request(ATTACK));
     assert_eq!(off.course, Course::Unwatched);
-    assert_eq!(judged(off).verdict, Verdict::unwatched());
+    assert_eq!(*judged(off).verdict, Decision::unwatched());
 }
 
 #[test]

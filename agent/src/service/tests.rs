@@ -1,6 +1,6 @@
 use portcullis_config::{Inputs, Settings};
 use portcullis_detect::Engine;
-use portcullis_policy::Policy;
+use portcullis_policy::{Policy, Secret, State, StateLimits};
 
 use super::*;
 use crate::inspector::Options;
@@ -30,7 +30,8 @@ impl Service {
             anomaly_size: 1000,
             anomaly_time: Duration::from_secs(1),
         };
-        let inspector = Inspector::new(snapshot, options);
+        let state = Arc::new(State::new(StateLimits::default(), &Secret::new(b"test")));
+        let inspector = Inspector::new(snapshot, state, options);
         let debug = DebugLog::new(&settings);
         Arc::new(Self::new(inspector, Arc::default(), limits, debug, data_log))
     }

@@ -1,6 +1,7 @@
-use portcullis_detect::{Location, Signal, Signals, Tag};
+use portcullis_detect::{Location, Request, Signal, Signals, Tag};
 
 use super::*;
+use crate::{Action, Blocking, Cause, Decision, Facts, FollowUp, Secret, State, StateLimits};
 
 fn policy(text: &str) -> Policy {
     Policy::from_json("policy.json", text).unwrap()
@@ -22,6 +23,16 @@ fn signals(tags: &[Tag]) -> Signals {
     tags.iter().enumerate().map(signal).collect()
 }
 
+fn state() -> State {
+    State::new(StateLimits::default(), &Secret::new(b"test"))
+}
+
+fn decide(policy: &Policy, tags: &[Tag]) -> Decision {
+    let request = Request::default();
+    policy.decide(&Facts::new(&request, Some([192, 0, 2, 1].into())), &signals(tags), state().at(NOW))
+}
+
+const NOW: u64 = 1_790_000_000_000;
 const BLOCK: &str = r#"{"site": {"agentLevel": "block", "immediateBlock": true}}"#;
 
 #[test]
@@ -31,15 +42,16 @@ fn an_empty_policy_watches_only() {
         assert!(policy.inspects());
         assert_eq!(policy.site.mode, AgentMode::Log);
     }
-    assert_eq!(policy("{}"), Policy::default());
+    assert_eq!(policy("{}").site, Policy::default().site);
 }
 
 #[test]
 fn blocks_an_attack_at_once_where_told_to() {
-    let verdict = policy(BLOCK).decide(&signals(&[Tag::Sqli]));
-    assert_eq!(verdict.action, Action::Block { code: Default::default() });
-    assert_eq!((verdict.code(), verdict.location(), verdict.follow_up), (406, None, FollowUp::Always));
-    assert_eq!(verdict.tags, [Tag::Sqli]);
+    let decision = decide(&policy(BLOCK), &[Tag::Sqli]);
+    assert_eq!(decision.action, Action::Block { code: Default::default() });
+    assert_eq!((decision.code(), decision.location(), decision.follow_up), (406, None, FollowUp::Always));
+    assert_eq!(decision.names().collect::<Vec<_>>(), ["SQLI", "BLOCKED"]);
+    assert_eq!(decision.cause, Some(Cause::Immediate { signal: "SQLI".into() }));
 }
 
 #[test]
@@ -47,9 +59,9 @@ fn lets_an_attack_pass_in_log_mode_and_without_immediate_blocking() {
     for text in
         [r#"{"site": {"agentLevel": "log", "immediateBlock": true}}"#, r#"{"site": {"agentLevel": "block"}}"#]
     {
-        let verdict = policy(text).decide(&signals(&[Tag::Sqli]));
-        assert_eq!((verdict.action, verdict.follow_up), (Action::Allow, FollowUp::Always));
-        assert_eq!(verdict.tags, [Tag::Sqli]);
+        let decision = decide(&policy(text), &[Tag::Sqli]);
+        assert_eq!((&decision.action, decision.follow_up), (&Action::Allow, FollowUp::Always));
+        assert_eq!(decision.tags, [Tag::Sqli]);
     }
 }
 
@@ -57,86 +69,72 @@ fn lets_an_attack_pass_in_log_mode_and_without_immediate_blocking() {
 fn says_nothing_about_anything_when_off() {
     let policy = policy(r#"{"site": {"agentLevel": "off", "immediateBlock": true}}"#);
     assert!(!policy.inspects());
-    assert_eq!(policy.decide(&signals(&[Tag::Sqli])), Verdict::unwatched());
+    assert_eq!(decide(&policy, &[Tag::Sqli]), Decision::unwatched());
 }
 
 #[test]
-fn does_not_block_for_anomalies() {
-    let verdict = policy(BLOCK).decide(&signals(&[Tag::NoUa, Tag::InspectionLimit, Tag::Http404]));
-    assert_eq!((verdict.action, verdict.follow_up), (Action::Allow, FollowUp::Always));
+fn an_anomaly_alone_never_blocks() {
+    let decision = decide(&policy(BLOCK), &[Tag::NoUa, Tag::Http404]);
+    assert_eq!((decision.code(), decision.follow_up), (200, FollowUp::Always));
 }
 
 #[test]
-fn wants_no_report_of_a_clean_request() {
-    let verdict = policy(BLOCK).decide(&signals(&[]));
-    assert_eq!(verdict, Verdict { action: Action::Allow, tags: vec![], follow_up: FollowUp::IfAnomalous });
-    assert_eq!(verdict.code(), 200);
+fn the_answer_to_a_block_is_a_status_or_a_redirect() {
+    let with = |keys: &str| {
+        policy(&format!(r#"{{"site": {{"agentLevel": "block", "immediateBlock": true{keys}}}}}"#))
+    };
+    let answer = |keys: &str| {
+        let decision = decide(&with(keys), &[Tag::Sqli]);
+        (decision.code(), decision.location().map(str::to_owned))
+    };
+    assert_eq!(answer(""), (406, None));
+    assert_eq!(answer(r#", "blockHTTPCode": 403"#), (403, None));
+    assert_eq!(answer(r#", "blockHTTPCode": 302, "blockRedirectURL": "/no""#), (302, Some("/no".into())));
+    assert_eq!(answer(r#", "blockHTTPCode": 403, "blockRedirectURL": """#), (403, None));
 }
 
 #[test]
-fn names_each_tag_once() {
-    let verdict = policy(BLOCK).decide(&signals(&[Tag::Xss, Tag::NoUa, Tag::Sqli, Tag::Xss]));
-    assert_eq!(verdict.tags, [Tag::Sqli, Tag::Xss, Tag::NoUa]);
+fn reads_the_workspace_of_the_newer_interface() {
+    let policy = policy(
+        r#"{"workspace": {"name": "shop", "mode": "block", "ip_anonymization": "hashed",
+            "attack_signal_thresholds": {"immediate": false, "one_minute": 1, "ten_minutes": 60, "one_hour": 100},
+            "client_ip_headers": ["X-Real-IP"], "default_blocking_response_code": 403, "default_redirect_url": ""}}"#,
+    );
+    assert_eq!((policy.site.mode, policy.site.blocking), (AgentMode::Block, Blocking::OnceFlagged));
+    assert_eq!(policy.site.attack_thresholds.map(|threshold| threshold.threshold), [1, 60, 100]);
+    assert!(policy.site.anonymize);
+    assert_eq!(policy.site.client_headers, ["X-Real-IP"]);
 }
 
 #[test]
-fn answers_with_the_chosen_status_or_redirect() {
-    let attack = signals(&[Tag::Sqli]);
-    for code in [400, 406, 429, 503, 599] {
-        let text =
-            format!(r#"{{"site": {{"agentLevel":"block","immediateBlock":true,"blockHTTPCode":{code}}}}}"#);
-        assert_eq!(policy(&text).decide(&attack).code(), code);
-    }
-    for code in [301, 302] {
-        let text = format!(
-            r#"{{"site": {{"agentLevel":"block","immediateBlock":true,"blockHTTPCode":{code},"blockRedirectURL":"/no"}}}}"#
-        );
-        let verdict = policy(&text).decide(&attack);
-        assert_eq!((verdict.code(), verdict.location()), (code, Some("/no")));
-    }
-    let none = policy(r#"{"site": {"blockHTTPCode": 403, "blockRedirectURL": ""}}"#);
-    assert_eq!(none.site.block_action(), Action::Block { code: crate::BlockCode::try_from(403).unwrap() });
+fn names_everything_that_is_wrong_and_where() {
+    let text = "{\n  \"site\": {\"agentLevel\": \"maybe\",\n    \"blockHTTPCode\": 200,\n    \"colour\": 1},\n  \"sight\": {}\n}";
+    assert_eq!(
+        refusal(text),
+        "policy.json:2:26: site.agentLevel: \"maybe\" is no mode; known are block, log, off\n\
+         policy.json:3:22: site.blockHTTPCode: 200 is not 301, 302 or 400 to 599\n\
+         policy.json:4:5: site.colour: this key does not exist\n\
+         policy.json:5:3: sight: this key does not exist"
+    );
 }
 
 #[test]
-fn refuses_what_it_does_not_understand_and_says_where() {
-    let cases = [
-        ("", "policy.json:1:0: EOF while parsing a value"),
-        (
-            "{\n  \"site\": {\"agentLevel\": \"deny\"}\n}",
-            "policy.json:2:31: site.agentLevel: unknown variant `deny`",
-        ),
-        (
-            "{\n  \"site\": {\"agentlevel\": \"log\"}\n}",
-            "policy.json:2:23: site.agentlevel: unknown field `agentlevel`",
-        ),
-        ("{\"sites\": {}}", "policy.json:1:8: sites: unknown field `sites`, expected `site`"),
-        (
-            "{\"site\": {\"immediateBlock\": \"yes\"}}",
-            "policy.json:1:33: site.immediateBlock: invalid type: string",
-        ),
-        ("{\"site\": {\"blockHTTPCode\": 200}}", "site: blockHTTPCode: 200 is not 301, 302 or 400 to 599"),
-        ("{\"site\": {\"blockHTTPCode\": 600}}", "site: blockHTTPCode: 600 is not"),
-        ("{\"site\": {\"blockHTTPCode\": -1}}", "site: blockHTTPCode: -1 is not"),
-        ("{\"site\": {\"blockHTTPCode\": 302}}", "site: blockHTTPCode: 302 needs a blockRedirectURL"),
-        (
-            "{\"site\": {\"blockRedirectURL\": \"/no\"}}",
-            "site: blockRedirectURL: needs a blockHTTPCode of 301 or 302",
-        ),
-        ("{} {}", "policy.json:1:4: trailing characters"),
+fn files_may_not_say_the_same_thing_twice() {
+    let sources = [
+        Source { name: "a.json", text: r#"{"site": {}}"# },
+        Source { name: "b.yaml", text: "workspace:\n  mode: log\n" },
     ];
-    for (text, expected) in cases {
-        let said = refusal(text);
-        assert!(said.contains(expected), "{said}");
-        assert!(said.starts_with("policy.json:"), "{said}");
-    }
+    let refusal = Policy::compile(&sources).unwrap_err().to_string();
+    assert_eq!(refusal, "b.yaml:2:3: workspace: the site is described twice");
 }
 
 #[test]
-fn refuses_a_location_that_would_break_a_reply() {
-    let location =
-        |url: &str| refusal(&format!(r#"{{"site": {{"blockHTTPCode": 302, "blockRedirectURL": "{url}"}}}}"#));
-    assert!(location("javascript:alert(1)").contains("neither an http or https URL nor a path"));
-    assert!(location(r"/a\r\nSet-Cookie: x").contains("byte 0x0d can not stand in a URL"));
-    assert!(location(&format!("/{}", "a".repeat(512))).contains("longer than 512 bytes"));
+fn a_reply_of_the_console_is_a_section_by_its_files_name() {
+    let sources = [Source {
+        name: "policy/blacklist.json",
+        text: r#"{"totalCount": 1, "data": [{"id": "1", "source": "192.0.2.0/24", "note": "", "expires": "",
+            "createdBy": "a", "created": "2026-01-01T00:00:00Z"}]}"#,
+    }];
+    let policy = Policy::compile(&sources).unwrap();
+    assert_eq!(policy.block.len(), 1);
 }

@@ -1,0 +1,140 @@
+//! The state as bytes: written whole, read whole or not at all.
+//!
+//! `PCSTATE` and a version (8 bytes), the time (8), the id of the secret (8), how many flags, counters and rates follow
+//! (8 each), these, and a checksum of all before it (8).
+
+use thiserror::Error;
+
+use super::counter::Counter;
+use super::flag::Flag;
+use super::journal::checksum;
+use super::rate::Rate;
+
+/// What a snapshot holds.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) taken: u64,
+    pub(crate) secret_id: u64,
+    pub(crate) flags: Vec<Flag>,
+    pub(crate) counters: Vec<Counter>,
+    pub(crate) rates: Vec<Rate>,
+}
+
+/// Why bytes are not taken as a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// They are something else.
+    #[error("not a snapshot of this program's state")]
+    Foreign,
+    /// Another version wrote them.
+    #[error("a snapshot of version {version}, not {}", VERSION)]
+    Version {
+        /// Its version.
+        version: u8,
+    },
+    /// They are fewer than they say, or more.
+    #[error("torn: {length} bytes where {expected} are announced")]
+    Length {
+        /// Bytes there are.
+        length: usize,
+        /// Bytes there should be, at least.
+        expected: u64,
+    },
+    /// They are not those that were written.
+    #[error("damaged: the checksum does not match")]
+    Checksum,
+    /// An entry makes no sense.
+    #[error("damaged: flag {index} can not be read")]
+    Flag {
+        /// Which.
+        index: u64,
+    },
+}
+
+/// Starts a snapshot; [`finish`] ends it.
+pub(crate) fn write(contents: &Contents) -> Vec<u8> {
+    let counts = [contents.flags.len(), contents.counters.len(), contents.rates.len()];
+    let size = HEAD
+        + counts[0] * 64
+        + contents.counters.len() * Counter::BYTES
+        + contents.rates.len() * Rate::BYTES
+        + 8;
+    let mut out = Vec::with_capacity(size);
+    out.extend(MAGIC);
+    out.push(VERSION);
+    out.extend(contents.taken.to_le_bytes());
+    out.extend(contents.secret_id.to_le_bytes());
+    for count in counts {
+        out.extend((count as u64).to_le_bytes());
+    }
+    contents.flags.iter().for_each(|flag| flag.write(&mut out));
+    contents.counters.iter().for_each(|counter| counter.write(&mut out));
+    contents.rates.iter().for_each(|rate| rate.write(&mut out));
+    let sum = checksum(&out);
+    out.extend(sum.to_le_bytes());
+    out
+}
+
+/// Reads a snapshot.
+pub(crate) fn read(bytes: &[u8]) -> Result<Contents, StateError> {
+    let magic = bytes.get(..MAGIC.len()).unwrap_or(bytes);
+    if magic != MAGIC {
+        return Err(StateError::Foreign);
+    }
+    match bytes.get(MAGIC.len()) {
+        Some(&VERSION) => {}
+        Some(&version) => return Err(StateError::Version { version }),
+        None => return Err(StateError::Length { length: bytes.len(), expected: HEAD as u64 + 8 }),
+    }
+    let short = StateError::Length { length: bytes.len(), expected: HEAD as u64 + 8 };
+    if bytes.len() < HEAD + 8 {
+        return Err(short);
+    }
+    let (whole, sum) = bytes.split_last_chunk::<8>().ok_or(short)?;
+    let mut numbers = whole.get(MAGIC.len() + 1..HEAD).unwrap_or_default().chunks_exact(8).map(|number| {
+        let mut out = [0; 8];
+        out.copy_from_slice(number);
+        u64::from_le_bytes(out)
+    });
+    let mut next = || numbers.next().unwrap_or_default();
+    let (taken, secret_id, flags, counters, rates) = (next(), next(), next(), next(), next());
+    let fixed = counters
+        .saturating_mul(Counter::BYTES as u64)
+        .saturating_add(rates.saturating_mul(Rate::BYTES as u64));
+    let expected = fixed.saturating_add(flags.saturating_mul(SMALLEST_FLAG)).saturating_add(HEAD as u64 + 8);
+    if (bytes.len() as u64) < expected {
+        return Err(StateError::Length { length: bytes.len(), expected });
+    }
+    if checksum(whole) != u64::from_le_bytes(*sum) {
+        return Err(StateError::Checksum);
+    }
+    let mut rest = whole.get(HEAD..).unwrap_or_default();
+    let mut read_flags = Vec::new();
+    for index in 0..flags {
+        let (flag, length) = Flag::read(rest).ok_or(StateError::Flag { index })?;
+        read_flags.push(flag);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    if rest.len() as u64 != fixed {
+        return Err(StateError::Length { length: bytes.len(), expected });
+    }
+    let counted = usize::try_from(counters).unwrap_or_default() * Counter::BYTES;
+    let (counters, rates) = rest.split_at(counted.min(rest.len()));
+    Ok(Contents {
+        taken,
+        secret_id,
+        flags: read_flags,
+        counters: chunks(counters).map(Counter::read).collect(),
+        rates: chunks(rates).map(Rate::read).collect(),
+    })
+}
+
+fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = &[u8; N]> {
+    bytes.chunks_exact(N).filter_map(|chunk| chunk.first_chunk())
+}
+
+const MAGIC: &[u8] = b"PCSTATE";
+const VERSION: u8 = 1;
+const HEAD: usize = 7 + 1 + 5 * 8;
+const SMALLEST_FLAG: u64 = 16 + 1 + 8 + 8 + 1;
