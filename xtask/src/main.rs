@@ -1,13 +1,16 @@
 //! The task runner: `cargo xtask TASK`. Continuous integration calls the same tasks.
 
+mod apt;
 mod bench;
 mod check;
 mod command;
 mod corpus;
 mod envoy;
 mod modules;
+mod nginx;
 mod node;
 mod pypi;
+mod rehearsal;
 mod run;
 mod test;
 mod wasm;

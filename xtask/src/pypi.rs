@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::apt;
 use crate::command::{on_path, root, run, succeeds};
 
 /// A package in the one version that is asked for.
@@ -42,6 +43,27 @@ impl Package {
     }
 }
 
+/// Installs what a list of requirements names into a folder of its own, and does nothing the next time.
+pub(crate) fn install(name: &str, requirements: &Path) -> Result<PathBuf> {
+    let wanted = std::fs::read(requirements)?;
+    let folder = tools()?.join(format!("python-{name}"));
+    let installed = folder.join("requirements.txt");
+    if std::fs::read(&installed).ok().as_deref() == Some(&wanted) {
+        return Ok(folder);
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    run(pip()?
+        .args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"])
+        .arg(&folder)
+        .arg("--requirement")
+        .arg(requirements))?;
+    // Last: a half-done folder is not taken for a whole one.
+    std::fs::write(installed, wanted)?;
+    Ok(folder)
+}
+
 fn tools() -> Result<PathBuf> {
     Ok(root()?.join(".tools"))
 }
@@ -71,10 +93,7 @@ fn pip() -> Result<Command> {
         return Ok(command);
     }
     println!("    python3 has no pip: asking apt-get for it");
-    let apt = |args: &[&str]| {
-        run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive")).is_ok()
-    };
-    if apt(&["update", "-qq"]) && apt(&["install", "-y", "-qq", "--no-install-recommends", "python3-pip"]) {
+    if apt::install(&["python3-pip"]) {
         return Ok(own);
     }
     bail!("python3 has no pip (Debian: apt-get install python3-pip)")

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{MEMBERS, cargo, run as run_command};
 use crate::run::Parts;
-use crate::{check, modules, wasm};
+use crate::{check, modules, nginx, wasm};
 
 struct Group {
     name: &'static str,
@@ -21,6 +21,7 @@ const GROUPS: &[Group] = &[
     Group { name: "wasm", about: "the pure crates and the filter build for wasm32", run: wasm32 },
     Group { name: "host", about: "the filter in a scripted WebAssembly host", run: host },
     Group { name: "modules", about: "existing modules with the real agent", run: modules::test },
+    Group { name: "nginx", about: "the Lua module in a real nginx, with the real agent", run: nginx::test },
     Group { name: "envoy", about: "the filter in a real Envoy, with the real agent", run: envoy },
 ];
 

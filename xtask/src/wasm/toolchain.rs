@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::apt;
+
 /// No WASI: the host offers none of it.
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -29,7 +31,7 @@ impl Toolchain {
             if succeeds(Command::new("rustup").args(["target", "add", TARGET])) && active_has_target() {
                 return Ok(Toolchain::Active);
             }
-            if !install_debian_packages() || !debian_is_ready() {
+            if !apt::install(&PACKAGES) || !debian_is_ready() {
                 bail!(
                     "no Rust compiler for {TARGET}. Either of these ways provides one:\n  \
                      rustup target add {TARGET}\n  \
@@ -82,15 +84,6 @@ fn debian_is_ready() -> bool {
     // "rustc 1.96.0 (...)"
     let minor = version.as_deref().and_then(|text| text.split('.').nth(1)?.parse::<u32>().ok());
     minor.is_some_and(|minor| minor >= MIN_MINOR) && Path::new(DEBIAN_SOURCE).is_dir()
-}
-
-fn install_debian_packages() -> bool {
-    let root = output(Command::new("id").arg("-u")).is_some_and(|id| id == "0");
-    let apt =
-        |args: &[&str]| succeeds(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
-    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    install.extend(PACKAGES);
-    root && apt(&["update", "-qq"]) && apt(&install)
 }
 
 fn rust_lld() -> Result<PathBuf> {
