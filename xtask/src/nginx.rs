@@ -7,7 +7,9 @@ use anyhow::{Result, ensure};
 use crate::command::{MEMBERS, cargo, root, run as run_command, target};
 use crate::{apt, rehearsal};
 
-const PACKAGES: &[&str] = &["nginx", "libnginx-mod-http-lua"];
+/// All that must stand in one folder; what else they need may be installed.
+const PACKAGES: &[&str] =
+    &["nginx", "libnginx-mod-http-ndk", "libnginx-mod-http-lua", "lua-resty-core", "lua-resty-lrucache"];
 const FILES: [&str; 2] = ["usr/sbin/nginx", "usr/lib/nginx/modules/ngx_http_lua_module.so"];
 
 /// The folder in which nginx and its Lua module stand as Debian places them: `/`, or one below `.tools`.
