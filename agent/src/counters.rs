@@ -82,6 +82,35 @@ counters! {
         records_dropped "dropped" "Records dropped because too many waited to be written."
         records_failed "failed" "Records that could not be written."
     }
+    "waf_events" "outcome" "Lines of events-log, by what became of them" {
+        events "written" "Events written."
+        events_dropped "dropped" "Events dropped because too many waited to be written."
+        events_failed "failed" "Events that could not be written."
+    }
+    "waf_uploads" "outcome" "Lines of upload-log, by what became of them" {
+        uploads "written" "Lines of upload-log written."
+        uploads_dropped "dropped" "Lines of upload-log dropped because too many waited."
+        uploads_failed "failed" "Lines of upload-log that could not be written."
+    }
+    "waf_otlp_records" "outcome" "Records for otlp-logs-url, by what became of them" {
+        otlp_sent "sent" "Records that the collector took."
+        otlp_dropped "dropped" "Records dropped because too many waited to be sent."
+        otlp_failed "failed" "Records that the collector did not take."
+    }
+    "waf_state_snapshots" "outcome" "Snapshots of the state, by what became of them" {
+        snapshots "written" "Snapshots written."
+        snapshots_failed "failed" "Snapshots that could not be written."
+    }
+    "waf_state_records" "outcome" "Flags for the journal that did not get there in time" {
+        state_lost "lost" "Flags that could not be appended to the journal; the next snapshot has them."
+        state_late "late" "Answers that did not wait any longer for the journal."
+    }
+    "waf_flags" "kind" "Clients flagged" {
+        flagged "flagged" "Clients flagged, whose attacks are blocked."
+        flagged_info "info" "Clients flagged, whose attacks are marked."
+        unflagged "expired" "Flags that are over."
+        rate_limited "rate_limited" "Times that a client reached a rate limit."
+    }
     "waf_log_lines_lost" "reason" "Lines of the agent's own log that are not in it" {
         log_failed "failed" "Log lines that could not be written to the log."
         log_repeated "repeated" "Warnings left out because they repeat."

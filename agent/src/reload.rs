@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use portcullis_config::Settings;
+use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::config;
 use crate::debug_log::{self, Level};
 use crate::health::Health;
+use crate::lines::Lines;
 use crate::logging::Log;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
@@ -25,6 +27,8 @@ pub struct Reload {
     pub log: Log,
     /// The configuration in force.
     pub settings: Arc<ArcSwap<Settings>>,
+    /// Is opened again.
+    pub uploads: Option<Arc<Lines<Value>>>,
     /// The command line.
     pub args: Vec<String>,
 }
@@ -45,6 +49,9 @@ impl Reload {
         }
         if let Some(data_log) = &self.service.data_log {
             data_log.reopen();
+        }
+        if let Some(uploads) = &self.uploads {
+            uploads.reopen();
         }
         let resolved = match config::from_process(self.args.clone()) {
             Ok(resolved) => resolved,

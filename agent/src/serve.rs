@@ -24,6 +24,7 @@ use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::startup::{self, Tasks, or};
 use crate::statsd::Statsd;
+use crate::uploads::Uploads;
 
 /// Bytes that a message may have beside the body: headers, target, keys.
 const AROUND_THE_BODY: usize = 1024 * 1024;
@@ -91,6 +92,7 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     let (mode, policy) = (snapshot.policy.site.mode, settings.policy_file.as_ref());
     let inspecting = or(*settings.max_inspecting, INSPECTING_PER_THREAD.saturating_mul(threads));
     let (service, writer) = startup::service(settings, snapshot, inspecting, &counters)?;
+    let (uploads, upload_log) = Uploads::new(settings, startup::hostname(settings), threads, &counters)?;
     startup::questions(&in_force, &service, &health, &mut tasks).await?;
     let backlog = u32::try_from(*settings.max_backlog).ok().filter(|backlog| *backlog > 0).unwrap_or(BACKLOG);
     let listener = bind::bind(&settings.rpc_address, *settings.rpc_socket_mode, backlog).await?;
@@ -103,6 +105,9 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     if let Some(statsd) = Statsd::new(settings) {
         tasks.spawn(statsd.run(Arc::clone(&service)));
     }
+    if let Some(uploads) = uploads {
+        tasks.spawn(uploads.run(Arc::clone(&service)));
+    }
     health.enter(Stage::Serving);
     if let Some(path) = settings.startup_probe_filepath.as_ref() {
         startup::probe_file(path)?;
@@ -114,6 +119,7 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
         health: Arc::clone(&health),
         log: log.clone(),
         settings: in_force,
+        uploads: upload_log.as_ref().map(|(log, _)| Arc::clone(log)),
         args,
     };
     signals.until_the_end(&Arc::new(reload)).await;
@@ -126,6 +132,10 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     listening.abort();
     service.end();
     if let Some(writer) = writer {
+        writer.join();
+    }
+    if let Some((log, writer)) = upload_log {
+        log.end();
         writer.join();
     }
     log.repeats.sum_up();

@@ -11,6 +11,9 @@ use thiserror::Error;
 /// Bytes that a policy file may have.
 const MAX_POLICY_BYTES: u64 = 16 * 1024 * 1024;
 
+/// The bit of `debug-standalone` that leaves the policy file out.
+const BUILT_IN_ONLY: u8 = 4;
+
 /// Engine and policy, swapped as a whole; a request takes one and keeps it.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -54,8 +57,8 @@ impl Snapshot {
     /// When there is a policy file and it can not be used.
     pub fn load(settings: &Settings) -> Result<Self, SnapshotError> {
         let policy = match settings.policy_file.as_ref() {
-            Some(path) => read(path)?,
-            None => Policy::default(),
+            Some(path) if *settings.debug_standalone & BUILT_IN_ONLY == 0 => read(path)?,
+            Some(_) | None => Policy::default(),
         };
         let mut budgets = Budgets::default();
         budgets.body_bytes = usize::try_from(settings.inspection_max_content_length.0).unwrap_or(usize::MAX);

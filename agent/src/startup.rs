@@ -11,10 +11,10 @@ use tokio::task::AbortHandle;
 use tracing::warn;
 
 use crate::admin::{self, Questions};
-use crate::data_log::{DataLog, Writer};
 use crate::debug_log::DebugLog;
 use crate::health::Health;
 use crate::inspector::{Inspector, Options};
+use crate::lines::{DataLog, Kind, Writer};
 use crate::metrics::Metrics;
 use crate::process;
 use crate::service::{Limits, Service};
@@ -51,15 +51,12 @@ pub fn service(
     inspecting: usize,
     counters: &Arc<crate::counters::Counters>,
 ) -> anyhow::Result<(Arc<Service>, Option<Writer>)> {
-    let hostname = match settings.server_hostname.value.as_str() {
-        "" => process::hostname(),
-        name => name.to_owned(),
-    };
     let secret = Secret::new(settings.secretaccesskey.value.expose().as_bytes());
     let state = Arc::new(State::new(StateLimits::default(), &secret));
-    let inspector = Inspector::new(snapshot, state, Options::new(settings, hostname.into())?);
+    let inspector = Inspector::new(snapshot, state, Options::new(settings, hostname(settings))?);
     let records = or(*settings.max_records, RECORDS);
-    let started = settings.waf_data_log.as_ref().map(|path| DataLog::start(path, records, counters));
+    let started =
+        settings.waf_data_log.as_ref().map(|path| DataLog::start(Kind::DATA, path, records, counters));
     let (data_log, writer) = match started.transpose()? {
         Some((data_log, writer)) => (Some(data_log), Some(writer)),
         None => (None, None),
@@ -73,6 +70,14 @@ pub fn service(
     };
     let debug = DebugLog::new(settings);
     Ok((Arc::new(Service::new(inspector, Arc::clone(counters), limits, debug, data_log)), writer))
+}
+
+/// The agent's name in records.
+pub fn hostname(settings: &Settings) -> Arc<str> {
+    match settings.server_hostname.value.as_str() {
+        "" => process::hostname().into(),
+        name => name.into(),
+    }
 }
 
 /// Opens the listeners of operators and probes.

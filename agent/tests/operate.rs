@@ -4,13 +4,12 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::{Agent, BLOCK, MSGID, PATIENCE, command, message, pre_request, verdict};
+use common::{Agent, BLOCK, MSGID, PATIENCE, command, get, message, pre_request, verdict};
 use portcullis_protocol::RpcMsgIn2;
 use portcullis_protocol::envelope::write_call;
 use tempfile::TempDir;
@@ -31,18 +30,6 @@ fn agent(more: impl FnOnce(&mut Command, &Path)) -> (Agent, String) {
     let line = said.iter().find(|line| line.contains("admin-listener")).unwrap();
     let admin = line.split("address=").nth(1).unwrap().trim().to_owned();
     (agent, admin)
-}
-
-fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-        .write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
-        .unwrap();
-    let mut all = String::new();
-    stream.read_to_string(&mut all).unwrap();
-    let (head, body) = all.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 fn code(agent: &Agent) -> i32 {
@@ -235,4 +222,32 @@ fn refuses_to_start_without_what_it_was_told_to_use() {
         let said = common::refusal(command(&dir).env(option, value));
         assert!(said.contains(text), "{said}");
     }
+}
+
+#[test]
+fn tells_its_numbers_to_a_file() {
+    let (agent, _) = agent(|command, dir| {
+        command.env("SIGSCI_UPLOAD_LOG", dir.join("uploads.log")).env("SIGSCI_UPLOAD_INTERVAL", "100ms");
+    });
+    assert_eq!(code(&agent), 406);
+    let log = agent.dir.path().join("uploads.log");
+    let deadline = Instant::now() + PATIENCE;
+    let told: serde_json::Value = loop {
+        let text = std::fs::read_to_string(&log).unwrap();
+        if let Some(line) = text.lines().find(|line| line.contains("\"blocked\":1")) {
+            break serde_json::from_str(line).unwrap();
+        }
+        assert!(Instant::now() < deadline, "{text}");
+        std::thread::yield_now();
+    };
+    assert_eq!((&told["signals"]["XSS"], &told["agent"]["rpc_prerequest"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn works_by_the_built_in_rules_alone_where_it_is_told_to() {
+    let (agent, _) = agent(|command, dir| {
+        command.env("SIGSCI_DEBUG_STANDALONE", "7").env("SIGSCI_UPLOAD_LOG", dir.join("uploads.log"));
+    });
+    assert_eq!(code(&agent), 200);
+    assert!(!agent.dir.path().join("uploads.log").exists());
 }

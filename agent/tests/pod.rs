@@ -4,24 +4,31 @@
 
 mod common;
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Agent, BLOCK, pre_request, verdict};
+use common::{Agent, BLOCK, PATIENCE, everything, pre_request, verdict};
 use tempfile::TempDir;
 
 /// Makes a root of its own that nothing can be written to, and becomes the agent in it.
 const POD: &str = r#"
 set -e
-root=$1 agent=$2 tmp=$3 user=$4
+root=$1 agent=$2 tmp=$3 user=$4 small=$5
 mount -t tmpfs -o mode=755 none "$root"
 mkdir -p "$root/dev" "$root/proc" "$root/sigsci/tmp"
 for folder in /usr /lib /lib64; do
     if [ -d "$folder" ]; then mkdir -p "$root$folder"; mount --rbind "$folder" "$root$folder"; fi
 done
 cp "$agent" "$root/portcullis-agent"
-mount --bind "$tmp" "$root/sigsci/tmp"
+if [ -n "$small" ]; then
+    mount -t tmpfs -o "size=$small,mode=777" none "$root/sigsci/tmp"
+    cp "$tmp/policy.json" "$root/sigsci/tmp/"
+else
+    mount --bind "$tmp" "$root/sigsci/tmp"
+fi
 mount -o remount,ro "$root"
 if [ "$user" = root ]; then exec chroot --userspec=65534:65534 "$root" /portcullis-agent; fi
 exec chroot "$root" /portcullis-agent
@@ -31,6 +38,11 @@ const ATTACK: &str = "/?q=%3Cscript%3Ealert(document.cookie)%3C/script%3E";
 
 /// A command that runs the agent in a pod whose `/sigsci/tmp` is `dir`.
 fn pod(dir: &Path, root: &Path) -> Command {
+    pod_with(dir, root, "")
+}
+
+/// The same; where `small` is a size, `/sigsci/tmp` is a disk of that size of its own.
+fn pod_with(dir: &Path, root: &Path, small: &str) -> Command {
     let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
     let user = user.trim();
     let mut command = Command::new("unshare");
@@ -47,7 +59,7 @@ fn pod(dir: &Path, root: &Path) -> Command {
     command
         .args(["sh", "-c", POD, "pod"])
         .args([root, Path::new(env!("CARGO_BIN_EXE_portcullis-agent")), dir])
-        .arg(user)
+        .args([user, small])
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("SIGSCI_ACCESSKEYID", "key-id")
@@ -85,4 +97,35 @@ fn says_what_it_cannot_write_to() {
         let said = common::refusal(pod(dir.path(), root.path()).env(option, value));
         assert!(said.contains(text), "{said}");
     }
+}
+
+#[test]
+fn keeps_judging_on_a_full_disk_and_says_so() {
+    let (dir, root) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut command = pod_with(dir.path(), root.path(), "64k");
+    command
+        .env("SIGSCI_RPC_ADDRESS", "127.0.0.1:0")
+        .env("SIGSCI_ADMIN_LISTENER", "127.0.0.1:0")
+        .env("SIGSCI_WAF_DATA_LOG", "/sigsci/tmp/data.log")
+        .env("SIGSCI_CONTEXT_EXPIRATION", "10ms")
+        .env("SIGSCI_CLEANER_INTERVAL", "10ms");
+    let mut said = Vec::new();
+    let agent = Agent::start_and_hear(dir, &mut command, &mut said);
+    let ask = || {
+        let mut stream = TcpStream::connect(&agent.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&pre_request(ATTACK)).unwrap();
+        verdict(&everything(stream)).waf_response
+    };
+    // A record has about a kilobyte.
+    for _ in 0..200 {
+        assert_eq!(ask(), 406);
+    }
+    agent.await_log("cannot write a record");
+    assert_eq!(ask(), 406);
+    let line = said.iter().find(|line| line.contains("admin-listener")).unwrap();
+    let admin = line.split("address=").nth(1).unwrap().trim();
+    let metrics = common::get(admin, "/metrics").1;
+    let failed = metrics.lines().find_map(|line| line.strip_prefix("waf_records_total{outcome=\"failed\"} "));
+    assert!(failed.unwrap().parse::<u64>().unwrap() > 0, "{metrics}");
 }

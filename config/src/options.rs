@@ -77,11 +77,11 @@ table! {
         "debug-log-engine-errors" debug_log_engine_errors: u8 = "0", Active, "1: budgets that inspection spent.";
         "debug-log-proxy-requests" debug_log_proxy_requests: bool = "false", Active, "A line a proxied request.";
         "debug-log-rpc-data" debug_log_rpc_data: u8 = "0", Active, "1: sizes and methods of RPC messages; 2: redacted messages.";
-        "debug-log-uploads" debug_log_uploads: u8 = "0", Accepted(NO_CLOUD), "Uploads as JSON.";
+        "debug-log-uploads" debug_log_uploads: u8 = "0", Active, "The same to the agent's log: 1 JSON on a line, 2 indented.";
         "debug-log-web-inputs" debug_log_web_inputs: u8 = "0", Active, "What modules say, redacted: 1 JSON on a line, 2 indented.";
         "debug-log-web-outputs" debug_log_web_outputs: u8 = "0", Active, "What modules are told: 1 JSON on a line, 2 indented.";
         "debug-disable-processing" debug_disable_processing: bool = "false", Active, "Answer every request as not inspected.";
-        "debug-standalone" debug_standalone: u8 = "0", Accepted("the agent always works standalone"), "Bits: 1 no upload, 2 no download, 4 built-in rules only.";
+        "debug-standalone" debug_standalone: u8 = "0", Active, "Bits: 1 no telemetry, 4 no policy-file: the built-in rules only, in log mode. 2, no download, always holds.";
         "debug-rpc-test-harness" debug_rpc_test_harness: bool = "false", Accepted("the vendor's test suite is not served"), "Opens the vendor's test port.";
 
         "statsd-address" statsd_address: Optional<HostPort> = "", Active, "Metrics sink, UDP.";
@@ -106,9 +106,9 @@ table! {
         "download-config-cache" download_config_cache: Optional<PathBuf> = "", Accepted(NO_CLOUD), "Last good rules.";
         "download-config-version" download_config_version: String = "0", Accepted(NO_CLOUD), "Pinned version of rules.";
         "upload-url" upload_url: String = "", Accepted(NO_CLOUD), "Sink of telemetry.";
-        "upload-interval" upload_interval: Span = "30s", Accepted(NO_CLOUD), "How often telemetry is sent.";
-        "upload-log" upload_log: Optional<PathBuf> = "", Accepted(NO_CLOUD), "Copy of telemetry.";
-        "upload-syslog" upload_syslog: bool = "false", Accepted(NO_CLOUD), "Copy of telemetry to syslog.";
+        "upload-interval" upload_interval: Span = "30s", Active, "How often that is.";
+        "upload-log" upload_log: Optional<PathBuf> = "", Active, "Telemetry as a line of JSON each upload-interval: numbers of the agent and of signals. Opened again on SIGHUP.";
+        "upload-syslog" upload_syslog: bool = "false", Active, "The same to the system's log (/dev/log).";
         "windows-eventlog-level" windows_eventlog_level: String = "", Accepted("this agent runs on Linux"), "Severity of the Windows event log.";
         "jaeger-tracing" jaeger_tracing: bool = "false", Accepted("traces are not exported"), "Jaeger spans.";
     }

@@ -170,9 +170,10 @@ fn variables_that_kubernetes_adds_for_a_service_are_left_alone() {
 
 #[test]
 fn options_without_effect_and_deprecated_ones_say_so_once() {
-    let resolved = Case::keys().env("SIGSCI_UPLOAD_INTERVAL", "5s").env("SIGSCI_REVERSE_PROXY", "true").ok();
+    let resolved =
+        Case::keys().env("SIGSCI_UPLOAD_URL", "https://a.example").env("SIGSCI_REVERSE_PROXY", "true").ok();
     assert!(matches!(resolved.warnings[0], Warning::Deprecated { option: "reverse-proxy", .. }));
-    assert!(matches!(resolved.warnings[1], Warning::NoEffect { option: "upload-interval", .. }));
+    assert!(matches!(resolved.warnings[1], Warning::NoEffect { option: "upload-url", .. }));
 }
 
 #[test]

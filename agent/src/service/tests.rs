@@ -4,6 +4,7 @@ use portcullis_policy::{Policy, Secret, State, StateLimits};
 
 use super::*;
 use crate::inspector::Options;
+use crate::lines::Kind;
 use crate::snapshot::Snapshot;
 
 fn settings(args: &[&str]) -> Settings {
@@ -123,7 +124,7 @@ async fn written(args: &[&str], work: impl AsyncFnOnce(&Arc<Service>)) -> Vec<se
     let flag = format!("--waf-data-log={}", file.path().display());
     let args: Vec<&str> = args.iter().copied().chain([flag.as_str()]).collect();
     let counters = Arc::default();
-    let (log, writer) = DataLog::start(file.path(), 100, &counters).unwrap();
+    let (log, writer) = DataLog::start(Kind::DATA, file.path(), 100, &counters).unwrap();
     let service = Service::recording(1, Duration::from_secs(60), &args, Some(log));
     work(&service).await;
     service.end();
