@@ -232,9 +232,19 @@ fn the_pre_filter_equals_the_full_path_on_all_vectors() {
 /// What fuzzing has found.
 #[test]
 fn the_pre_filter_equals_the_full_path_on_regressions() {
-    for value in ["http://0x7f.1/\n", ".\x10\0\0\0\0\0\0\0.\n"] {
-        let headers =
-            ["x-value", "user-agent"].map(|name| Header { name: name.as_bytes(), value: value.as_bytes() });
+    for value in [
+        "http://0x7f.1/\n",
+        ".\x10\0\0\0\0\0\0\0.\n",
+        "__import__",
+        "\r\nid",
+        "base64_decode",
+        "allow_url_include=1",
+        "java.lang.Runtime",
+        "Mozilla/5.0 java.lang.Runtime",
+        "Mozilla/5.0 php://input",
+    ] {
+        let headers = ["accept", "x-value", "user-agent"]
+            .map(|name| Header { name: name.as_bytes(), value: value.as_bytes() });
         let request = Request { target: value.as_bytes(), headers: &headers, ..Request::default() };
         assert_eq!(found(&ENGINE.inspect(&request)), found(&EXHAUSTIVE.inspect(&request)), "{value:?}");
     }

@@ -4,7 +4,7 @@
 /// between semicolons, each a token, a token pair around one slash, or a quoted plain text.
 pub(crate) fn is_token_list(value: &[u8]) -> bool {
     value.split(|&byte| byte == b',').all(|item| {
-        let mut parts = item.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let mut parts = item.split(|&byte| byte == b';').map(trim_blanks);
         parts.next().is_some_and(is_item) && parts.all(is_parameter)
     })
 }
@@ -44,7 +44,19 @@ fn comment(rest: &[u8]) -> Option<&[u8]> {
         .then(|| rest.get(end + 1..))?
 }
 
+/// Cuts blanks off both ends; a line break is none, since what stands behind one is another line to some reader.
+fn trim_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
 fn is_item(item: &[u8]) -> bool {
+    // The start of an SQL comment; only boundaries, which are parameters, have it in earnest.
+    if memchr::memmem::find(item, b"--").is_some() {
+        return false;
+    }
     if let [b'"', text @ .., b'"'] = item {
         return is_plain_text(text);
     }
@@ -52,7 +64,9 @@ fn is_item(item: &[u8]) -> bool {
         // A MIME type; one slash, so that no path fits.
         Some(at) => {
             let (kind, sub) = (item.get(..at).unwrap_or_default(), item.get(at + 1..).unwrap_or_default());
-            is_mime_part(kind) && is_mime_part(sub)
+            // A number before `/*` would be the start of a comment.
+            let named = kind == b"*" || kind.first().is_some_and(u8::is_ascii_alphabetic);
+            named && is_mime_part(kind) && is_mime_part(sub)
         }
         None => {
             let name = memchr::memchr(b'=', item).unwrap_or(item.len());

@@ -23,7 +23,49 @@ use self::chain::{Argument, Before, Chain, Chains};
 use self::tables::{Function, Name};
 
 /// The detector's row in the table.
-pub(crate) const DETECTOR: Detector = Detector { name: "code", words: &[], possible, inspect };
+pub(crate) const DETECTOR: Detector = Detector { name: "code", words: WORDS, possible, inspect };
+
+/// What stands in every finding that needs no punctuation but that of a header's own grammar.
+const WORDS: &[&str] = &[
+    "__",
+    "apache",
+    "child_process",
+    "class",
+    "commands",
+    "compress.",
+    "console",
+    "constructor",
+    "createobject",
+    "exec",
+    "expect:",
+    "freemarker",
+    "glob:",
+    "global",
+    "groovy",
+    "input:",
+    "java",
+    "kernel",
+    "ognl",
+    "ogg:",
+    "omg",
+    "opensymphony",
+    "phar:",
+    "php:",
+    "popen",
+    "process",
+    "python",
+    "rar:",
+    "response",
+    "runtime",
+    "spawn",
+    "springframework",
+    "ssh2.",
+    "sun",
+    "system",
+    "wscript",
+    "xwork",
+    "zip:",
+];
 
 /// Words of a text after which a call in it is a post about code.
 const POST: usize = 24;
@@ -82,11 +124,12 @@ fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Opt
         return Some("CODE-REQUIRE");
     }
     let function = tables::function(chain.last);
-    // A function's name that is no word, and nothing else.
-    if whole && function == Some(Function::Sure) && chain.last.contains(&b'_') {
+    let header = matches!(location, Location::Header | Location::UserAgent);
+    // A function's name that is no word, and nothing else: called by who reads it as a parameter.
+    if whole && !header && function == Some(Function::Sure) && chain.last.contains(&b'_') {
         return Some("CODE-CALL");
     }
-    if !post && is_directive(bytes, chain) {
+    if !post && !header && is_directive(bytes, chain) {
         return Some("CODE-PHP-DIRECTIVE");
     }
     let argument = chain.call?;

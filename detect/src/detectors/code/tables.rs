@@ -146,6 +146,13 @@ mod tests {
     }
 
     #[test]
+    fn every_name_holds_a_word_of_the_pre_filter() {
+        for row in NAMES {
+            assert!(super::super::WORDS.iter().any(|word| tail(row).contains(word)), "{row}");
+        }
+    }
+
+    #[test]
     fn functions_are_found_in_any_case() {
         assert_eq!(function(b"Base64_Decode"), Some(Function::Sure));
         assert_eq!(function(b"SYSTEM"), Some(Function::Dangerous));
