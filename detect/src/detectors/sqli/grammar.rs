@@ -195,6 +195,7 @@ impl Grammar<'_, '_> {
 
     fn operand_word(&mut self, token: Token, word: Word, mode: Mode) -> Option<State> {
         match word {
+            _ if self.is_array(token) => self.value(Bits::TEXT),
             Word::Select => {
                 if self.facts.logic > 0 && self.frames.depth() == 0 {
                     // No dialect takes it, yet attackers send it.
@@ -263,6 +264,16 @@ impl Grammar<'_, '_> {
             }
             _ => None,
         }
+    }
+
+    /// Takes PostgreSQL's `array['a', 'b']`.
+    fn is_array(&mut self, token: Token) -> bool {
+        if self.lexer.byte() != Some(b'[') || !self.lexer.text(token).eq_ignore_ascii_case(b"array") {
+            return false;
+        }
+        self.lexer.cursor.take_while(|byte| byte != b']');
+        self.lexer.cursor.skip(1);
+        true
     }
 
     /// Whether the name `token` calls a function: prose sets a space before its parentheses.

@@ -96,10 +96,27 @@ impl<'a> Lexer<'a> {
                 (b'#', _) => self.line_comment(1),
                 (b'/', Some(b'*')) => self.block_comment(),
                 (b'*', Some(b'/')) if self.version_comment => self.cursor.skip(2),
+                (b'0'..=b'9', _) => match self.void_number() {
+                    Some(length) => {
+                        self.cursor.skip(length);
+                        self.comments = true;
+                    }
+                    None => return true,
+                },
                 _ => return true,
             }
         }
         false
+    }
+
+    /// The length of a number that MySQL drops before punctuation, since its exponent is missing: `ascii 1.e(x 1.e)`.
+    fn void_number(&self) -> Option<usize> {
+        let mut ahead = self.cursor;
+        let start = ahead.at();
+        ahead.take_while(|byte| byte.is_ascii_digit());
+        let exponent = ahead.eat(b".") && ahead.eat_ignore_case(b"e");
+        let punctuation = matches!(ahead.peek(), Some(b'(' | b')' | b',' | b'.' | b'*' | b'='));
+        (exponent && punctuation).then(|| ahead.at() - start)
     }
 
     fn line_comment(&mut self, mark: usize) {

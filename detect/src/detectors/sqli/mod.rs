@@ -133,6 +133,9 @@ const MARKS: u32 = Features::QUOTE
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
+    if is_version_range(bytes) {
+        return None;
+    }
     for backslash in [Backslash::Escapes, Backslash::Itself] {
         let mut differs = false;
         if let Some(found) = bare(bytes, backslash, steps, &mut differs) {
@@ -147,7 +150,67 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
             break;
         }
     }
+    embedded(bytes, steps).or_else(|| split(bytes, steps))
+}
+
+/// A sub-select whose surroundings belong to another language or were cut: `x](select 1 from t where 1=1)|[`.
+fn embedded(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
+    let mut from = 0;
+    for _ in 0..EMBEDDED {
+        let open = from + memchr::memchr(b'(', bytes.get(from..)?)?;
+        from = open + 1;
+        let lexer = Lexer::new(bytes, from, Backslash::Escapes);
+        if lexer.peek().kind != Kind::Name(words::Word::Select) {
+            continue;
+        }
+        let mut lexer = Lexer::new(bytes, open, Backslash::Escapes);
+        let facts = grammar::read(&mut lexer, steps, State::Operand, Bits::NONE);
+        if verdict::embedded(&facts) {
+            return Some(finding("SQLI-SUBSELECT", open..facts.end.max(from)));
+        }
+    }
     None
+}
+
+/// Parentheses that are tried as the start of a sub-select.
+const EMBEDDED: usize = 32;
+
+/// Words cut by comments, for whoever takes comments out before the database reads: `SEL/**/ECT`.
+fn split(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
+    let mut joined = Vec::new();
+    let mut from = 0;
+    let mut at = 0;
+    while let Some(open) = bytes.get(at..).and_then(|rest| memchr::memmem::find(rest, b"/*")) {
+        let open = at + open;
+        let inside = bytes.get(open + 2..)?;
+        let Some(length) = memchr::memmem::find(inside, b"*/") else { break };
+        at = open + length + 4;
+        let cuts =
+            open.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_alphabetic)
+                && bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
+        if cuts {
+            joined.extend_from_slice(bytes.get(from..open)?);
+            from = at;
+        }
+    }
+    if from == 0 || !steps.take(bytes.len() / 8) {
+        return None;
+    }
+    joined.extend_from_slice(bytes.get(from..)?);
+    let found = bare(&joined, Backslash::Escapes, steps, &mut false).or_else(|| {
+        [b'\'', b'"', b'`']
+            .into_iter()
+            .find_map(|quote| quoted(&joined, quote, Backslash::Escapes, steps, &mut false))
+    })?;
+    Some(Finding { span: 0..bytes.len(), ..found })
+}
+
+/// Whether the value is a range of versions as package managers write it: `>=16 || 14 >=14.17`.
+fn is_version_range(bytes: &[u8]) -> bool {
+    let starts = matches!(bytes, [b'>' | b'<' | b'=' | b'~' | b'^', b'=' | b'0'..=b'9', ..]);
+    let range = |byte: &u8| byte.is_ascii_digit() || b".<>=~^*xX- |".contains(byte);
+    let spaced = |at: usize| bytes.get(at.wrapping_sub(1)) == Some(&b' ') && bytes.get(at + 2) == Some(&b' ');
+    starts && bytes.iter().all(range) && memchr::memmem::find_iter(bytes, b"||").all(spaced)
 }
 
 /// Reads the value where a number, a name or an expression would stand.

@@ -29,10 +29,12 @@ impl Grammar<'_, '_> {
             Kind::Logic => self.logic(),
             Kind::Cast => {
                 self.facts.casts = self.facts.casts.saturating_add(1);
-                match self.lexer.next().kind {
-                    Kind::Name(_) => Some(State::Operator),
-                    _ => None,
+                let kind = self.lexer.next();
+                if self.lexer.text(kind).eq_ignore_ascii_case(b"double") {
+                    // Of two words: `double precision`.
+                    self.lexer.next();
                 }
+                matches!(kind.kind, Kind::Name(_)).then_some(State::Operator)
             }
             Kind::Open if self.lexer.peek().kind == Kind::Name(Word::Union) => {
                 self.frames.push(Frame::of(Mode::Group));
@@ -58,7 +60,9 @@ impl Grammar<'_, '_> {
             Kind::Text if before.kind == Kind::Text || mode == Mode::Arguments => Some(State::Operator),
             Kind::Text if matches!(mode, Mode::Items | Mode::Tables) => Some(State::Operator),
             // PostgreSQL's `?` asks whether a key exists.
-            Kind::Variable if self.facts.casts > 0 => Some(State::Operand),
+            Kind::Variable if self.facts.casts > 0 || (self.facts.logic > 0 && self.asks_for_key(token)) => {
+                self.compare()
+            }
             Kind::Number | Kind::Variable if mode == Mode::Arguments => Some(State::Operator),
             Kind::Name(word) => self.operator_word(word, mode),
             _ => None,
@@ -89,7 +93,7 @@ impl Grammar<'_, '_> {
             },
             Word::In => self.within(),
             Word::Between => self.between(),
-            Word::Is => self.compare(),
+            Word::Is => self.is(),
             Word::IsNull => {
                 self.compare();
                 self.value(Bits::OTHER)
@@ -98,7 +102,11 @@ impl Grammar<'_, '_> {
                 self.facts.clauses.collate |= self.frames.depth() == 0;
                 matches!(self.lexer.next().kind, Kind::Name(_) | Kind::Text).then_some(State::Operator)
             }
-            Word::Escape => (self.lexer.next().kind == Kind::Text).then_some(State::Operator),
+            Word::Escape => {
+                // `or name like x escape 'y'`
+                self.facts.clauses.certain |= self.facts.logic > 0;
+                (self.lexer.next().kind == Kind::Text).then_some(State::Operator)
+            }
             Word::When | Word::Then | Word::Else if mode == Mode::Case => {
                 self.facts.cases = self.facts.cases.saturating_add(u16::from(word == Word::Then));
                 self.end_term();
@@ -109,6 +117,30 @@ impl Grammar<'_, '_> {
             Word::For if mode == Mode::Arguments => Some(State::Operand),
             _ => self.clause(word, mode),
         }
+    }
+
+    /// `is null`, but not the lawyers' `is null and void`.
+    fn is(&mut self) -> Option<State> {
+        let mut ahead = *self.lexer;
+        let words = [ahead.next(), ahead.next(), ahead.next()].map(|token| self.lexer.text(token));
+        let [null, and, void] = words;
+        let idiom = null.eq_ignore_ascii_case(b"null")
+            && and.eq_ignore_ascii_case(b"and")
+            && void.eq_ignore_ascii_case(b"void");
+        if idiom { None } else { self.compare() }
+    }
+
+    /// PostgreSQL's operators on JSON: `?`, `?|`, `?&`, `@?`, `@@`.
+    fn asks_for_key(&mut self, token: Token) -> bool {
+        let text = self.lexer.text(token);
+        if matches!(text, b"@" | b"@@") {
+            let mark = self.lexer.byte() == Some(b'?');
+            if mark {
+                self.lexer.next();
+            }
+            return mark || text == b"@@";
+        }
+        text.starts_with(b"?")
     }
 
     pub(super) fn compare(&mut self) -> Option<State> {

@@ -42,7 +42,17 @@ pub(super) fn read(lexer: &mut Lexer<'_>, word: Word) -> Statement {
 /// `select` run on behind a finished expression.
 fn select(lexer: &mut Lexer<'_>) -> Statement {
     match lexer.next().kind {
-        Kind::Star | Kind::Variable | Kind::Number | Kind::Text => Sure,
+        // A quoted word `select` is followed by the quote that ends it.
+        Kind::Text if matches!(lexer.ending, Ending::Text(_)) => Absent,
+        Kind::Star | Kind::Number => match lexer.peek().kind {
+            Kind::Text | Kind::Close | Kind::Arithmetic => Absent,
+            Kind::Comma => {
+                lexer.next();
+                sure(lexer.peek().kind != Kind::End)
+            }
+            _ => Sure,
+        },
+        Kind::Variable | Kind::Text => Sure,
         Kind::Name(Word::Function | Word::Probe | Word::Danger) if lexer.peek().kind == Kind::Open => Sure,
         Kind::Name(Word::Union) => Sure,
         Kind::Name(_) => match lexer.next().kind {
@@ -128,7 +138,11 @@ fn drop(lexer: &mut Lexer<'_>) -> Statement {
     match lexer.next().kind {
         Kind::End if exact => Sure,
         Kind::End => terminated(lexer, Weak),
-        Kind::Semicolon | Kind::Comma => Sure,
+        Kind::Semicolon => Sure,
+        Kind::Comma => {
+            let more = named(lexer);
+            sure(more && matches!(lexer.next().kind, Kind::End | Kind::Semicolon | Kind::Comma))
+        }
         Kind::Name(Word::Plain) => terminated_next(lexer),
         _ if exact => Sure,
         _ => Absent,
@@ -323,7 +337,10 @@ fn danger(lexer: &mut Lexer<'_>) -> Statement {
     let adjacent = lexer.byte() == Some(b'(');
     match lexer.next().kind {
         Kind::Open => sure(adjacent && lexer.next().kind != Kind::End),
-        Kind::Text => Sure,
+        Kind::Text => sure(
+            !matches!(lexer.ending, Ending::Text(_))
+                && matches!(lexer.next().kind, Kind::End | Kind::Comma | Kind::Semicolon),
+        ),
         _ => Absent,
     }
 }

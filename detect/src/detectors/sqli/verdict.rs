@@ -99,6 +99,15 @@ pub(super) fn bare(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, prefix: Prefi
     if whole && prefix == Prefix::Text && facts.hard > 0 && lexer.ending == Ending::Text(b'\'') {
         return Some("SQLI-COMPARISON");
     }
+    if whole && prefix == Prefix::Text && facts.hard > 0 && has_json_path(bytes) {
+        return Some("SQLI-JSON");
+    }
+    if whole && joined && prefix == Prefix::Number && lexer.comments && facts.names == 0 {
+        return Some("SQLI-TAUTOLOGY");
+    }
+    if whole && prefix == Prefix::Absent && joined && lone && facts.constants > 0 {
+        return Some("SQLI-TAUTOLOGY");
+    }
     if cut_open(facts, prefix) {
         return Some("SQLI-CUT");
     }
@@ -154,7 +163,11 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     let lone = commented && lone_comment(bytes, lexer.ending_at);
     let single = quote == b'\'';
     let sums = facts.arithmetic > 0 && single && (reopened || lone);
-    if closed && !prose && (sums || (compares && (single || lone))) {
+    // A name compared with another, and a number sign: so do generated passwords.
+    let guessed = facts.named && !facts.sensitive && facts.constants == 0 && facts.texts == 0;
+    let hashed = bytes.get(lexer.ending_at) == Some(&b'#');
+    let random = guessed && hashed && !joined && !bytes.contains(&b' ');
+    if closed && !prose && !random && (sums || (compares && (single || lone))) {
         return Some("SQLI-COMPARISON");
     }
     if from_clause(facts, true) {
@@ -179,7 +192,8 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     if whole && (clauses.sorted_hard || clauses.limit || (clauses.sorted && commented)) {
         return Some("SQLI-CLAUSE");
     }
-    if lone && at < lexer.ending_at {
+    let stands = single || facts.stop != Stop::Due;
+    if lone && stands && at < lexer.ending_at && !frames_dashes(bytes, at, lexer.ending_at) {
         return Some("SQLI-COMMENT");
     }
     None
@@ -245,6 +259,14 @@ fn queries(facts: &Facts, lexer: &Lexer<'_>, prefix: Prefix) -> Option<&'static 
     None
 }
 
+/// Judges a select in parentheses that was read by itself.
+pub(super) fn embedded(facts: &Facts) -> bool {
+    let select = &facts.select;
+    let runs = facts.functions > 0 || facts.danger > 0 || facts.catalogue || facts.variable;
+    let compares = select.conditions > 0 && facts.hard > 0 && !facts.named;
+    select.nested > 0 && !select.prose && (runs || (compares && select.aliases == 0))
+}
+
 /// Whether the rest of a query was read: `) from users where id=1`; `bound` if what stands before it fits.
 fn from_clause(facts: &Facts, bound: bool) -> bool {
     let select = &facts.select;
@@ -288,6 +310,21 @@ fn prose_quote(bytes: &[u8], at: usize, next: usize) -> bool {
         return inside.is_ascii_alphanumeric() && outside(after);
     }
     before == Some(b' ') && inside != b' ' && outside(after)
+}
+
+/// Whether the value holds a string that MySQL and SQLite take for a path into JSON: `'$.name'`.
+fn has_json_path(bytes: &[u8]) -> bool {
+    [&b"'$."[..], b"'$[", b"\"$.", b"\"$["].iter().any(|path| memchr::memmem::find(bytes, path).is_some())
+}
+
+/// Whether quotes of one kind frame a row of dashes that no value stands before, as drawings do: `"--"`, `'---'`.
+fn frames_dashes(bytes: &[u8], at: usize, comment: usize) -> bool {
+    let before = bytes.get(..at).unwrap_or_default().trim_ascii_end();
+    let quote = bytes.get(at).copied().unwrap_or_default();
+    let text = bytes.get(comment..).unwrap_or_default();
+    let row = text.iter().take_while(|byte| **byte == b'-').count();
+    let drawn = before.last().is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    drawn && text.get(row) == Some(&quote)
 }
 
 /// Whether a comment opens at `at` that holds no word: `5 --`, `5 /*`.
