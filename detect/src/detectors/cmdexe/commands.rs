@@ -150,7 +150,7 @@ pub(crate) fn glob(pattern: &[u8], name: &[u8]) -> bool {
                 p += 1;
                 continue;
             }
-            (Some(b'?'), Some(_)) => {
+            (Some(b'?'), Some(byte)) if *byte != b'/' => {
                 p += 1;
                 n += 1;
                 continue;
@@ -169,7 +169,8 @@ pub(crate) fn glob(pattern: &[u8], name: &[u8]) -> bool {
             _ => {}
         }
         match star {
-            Some((at, from)) if from < name.len() => {
+            // No glob reaches into another folder.
+            Some((at, from)) if name.get(from).is_some_and(|byte| *byte != b'/') => {
                 star = Some((at, from + 1));
                 p = at + 1;
                 n = from + 1;
@@ -215,7 +216,14 @@ mod tests {
         for (pattern, name) in [("c?t", "cat"), ("b??h", "bash"), ("*sh", "bash"), ("p[a]s*", "passwd")] {
             assert!(glob(pattern.as_bytes(), name.as_bytes()), "{pattern}");
         }
-        for (pattern, name) in [("c?t", "cart"), ("b?h", "bash"), ("x*", "bash"), ("", "a")] {
+        for (pattern, name) in [
+            ("c?t", "cart"),
+            ("b?h", "bash"),
+            ("x*", "bash"),
+            ("", "a"),
+            ("/*", "/etc/passwd"),
+            ("/???", "/a/b"),
+        ] {
             assert!(!glob(pattern.as_bytes(), name.as_bytes()), "{pattern}");
         }
     }

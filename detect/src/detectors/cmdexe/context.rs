@@ -163,6 +163,15 @@ impl<'a> Contexts<'a> {
             (b'\\', [b'r', b'\\', b'n', ..]) => Some((Opening::Line, 4)),
             (b'$', [b'(', next, ..]) if *next != b'(' => Some((Opening::Substitution, 2)),
             (b'<' | b'>', [b'(', ..]) => separator(Separator::Process, 2),
+            (b'`', [b'`', b'`', info @ ..])
+                if self.at >= self.ticks_until && self.begins_line() && is_fence(info) =>
+            {
+                // Code in Markdown: what is fenced is a text, not a command.
+                self.seen.alphanumeric = true;
+                self.seen.letters = true;
+                self.at += 2;
+                None
+            }
             (b'`', _) if self.at >= self.ticks_until => {
                 let close = self.at + 1 + rest.iter().take(512).position(|&byte| byte == b'`')?;
                 self.ticks_until = close + 1;
@@ -170,6 +179,13 @@ impl<'a> Contexts<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Whether nothing but blanks stands before on this line.
+    fn begins_line(&self) -> bool {
+        let head = self.bytes.get(..self.at).unwrap_or_default();
+        let blanks = head.iter().rev().take(8).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        head.iter().rev().nth(blanks).is_none_or(|byte| *byte == b'\n')
     }
 
     fn context(&self, opening: Opening, from: usize, at: usize) -> Context {
@@ -234,6 +250,18 @@ impl Seen {
             self.last = byte;
         }
     }
+}
+
+/// Whether what follows three back-ticks ends their line and names at most a language.
+fn is_fence(info: &[u8]) -> bool {
+    let window = info.get(..32).unwrap_or(info);
+    let line = window.iter().position(|&byte| byte == b'\n').and_then(|end| window.get(..end));
+    let line = if window.len() == info.len() { line.or(Some(window)) } else { line };
+    line.is_some_and(|line| {
+        line.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'\r' | b'+' | b'-' | b'#' | b'.')
+        })
+    })
 }
 
 /// The length of the character reference behind an `&`, unless a shell would run its name.

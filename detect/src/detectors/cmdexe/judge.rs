@@ -93,7 +93,12 @@ fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32, steps: &mut S
     let (command, path) = resolve(word, steps)?;
     let next = bytes.get(word.end).copied();
     let call = next == Some(b'(');
-    if call && !(command.is(Kind::Windows) && command.class == Class::Sure) {
+    let windows = command.is(Kind::Windows) && command.class == Class::Sure;
+    if (call && !windows) || closes_element(bytes, word.end) || groups(bytes, word.end) && !windows {
+        return None;
+    }
+    // The dot that reads a file is punctuation everywhere else.
+    if word.split_path().1 == b"." && (word.text() != b"." || !names_file(bytes, word.end)) {
         return None;
     }
     let arguments = arguments::read(bytes, word.end, command, word.brace);
@@ -126,10 +131,33 @@ fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32, steps: &mut S
         Opening::Line if !tight(bytes, context) => strong && score >= ENOUGH_ALONE,
         _ => {
             let confirmed = !bare || ends_alone(bytes, context, class, arguments.end);
-            confirmed && score + place(bytes, context, command, bare) >= ENOUGH
+            let ended = class > Class::English && ends_statement(bytes, context, arguments.end);
+            confirmed && score + place(bytes, context, command, bare) + i32::from(ended) >= ENOUGH
         }
     };
     Some(Verdict { fires, end: arguments.end.max(word.end) })
+}
+
+/// Whether one blank and the name of a file follow.
+fn names_file(bytes: &[u8], at: usize) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let Some((b' ' | b'\t', name)) = rest.split_first() else { return false };
+    let length = name.iter().take_while(|byte| byte.is_ascii_graphic()).count();
+    name.get(..length).unwrap_or_default().iter().any(u8::is_ascii_alphanumeric)
+}
+
+/// Whether an end tag stands here, which a redirection does not look like: `cut; paste</p>`.
+fn closes_element(bytes: &[u8], at: usize) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let name = rest.strip_prefix(b"</").unwrap_or_default();
+    let length = name.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    length > 0 && name.get(length) == Some(&b'>')
+}
+
+/// Whether a parenthesis follows white space, which no shell takes behind a command: `name (>= 1.2)`.
+fn groups(bytes: &[u8], at: usize) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.first() == Some(&b' ') && rest.trim_ascii_start().first() == Some(&b'(')
 }
 
 /// Whether a short value that begins with a command is nothing else: `netstat -an`, `ls -la`, `whoami;...`.
@@ -211,6 +239,14 @@ fn ends_alone(bytes: &[u8], context: &Context, class: Class, end: usize) -> bool
     }
 }
 
+/// Whether the value ends in the separator behind its only command, as no list does: `x;env;`.
+fn ends_statement(bytes: &[u8], context: &Context, end: usize) -> bool {
+    let head = bytes.get(..context.from).unwrap_or_default();
+    let single = !head.iter().any(|byte| matches!(byte, b';' | b'|' | b'&' | b'\n' | b' '));
+    let rest = bytes.get(end..).unwrap_or_default();
+    single && tight(bytes, context) && matches!(rest.trim_ascii(), [b';' | b'|' | b'&' | b'#'])
+}
+
 /// Whether the command follows its opening at once, as nobody writes in a sentence.
 fn tight(bytes: &[u8], context: &Context) -> bool {
     bytes.get(context.at).is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b'+')
@@ -225,9 +261,11 @@ fn resolve(word: &Word, steps: &mut Steps) -> Option<(Command, i32)> {
     let binaries = is_binary_folder(folder, word.glob);
     if word.glob {
         let letters = name.iter().any(u8::is_ascii_alphabetic);
-        if ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/hosts"]
-            .iter()
-            .any(|file| word.text().starts_with(b"/") && commands::glob(word.text(), file.as_bytes()))
+        let literal = word.text().iter().any(u8::is_ascii_alphabetic);
+        if literal
+            && ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/hosts"]
+                .iter()
+                .any(|file| word.text().starts_with(b"/") && commands::glob(word.text(), file.as_bytes()))
         {
             return Some((Command::SHELL, 2));
         }
@@ -282,6 +320,9 @@ fn skip(bytes: &[u8], mut at: usize) -> usize {
         match bytes.get(at..) {
             Some([b' ' | b'\t' | b'+' | b'(' | b'@' | b'"' | b'\'' | 0x0b | 0x0c, ..]) => at += 1,
             Some([b'{', b' ' | b'\t', ..]) => at += 2,
+            // What is left of an escaped quote.
+            Some([b'\\', b'\\', b'\'' | b'"', ..]) => at += 3,
+            Some([b'\\', b'\'' | b'"', ..]) => at += 2,
             Some([b'\n' | b'\r', ..]) => at += 1,
             _ => break,
         }

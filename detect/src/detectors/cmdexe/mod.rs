@@ -2,17 +2,21 @@
 //!
 //! Catches a command word in command position (behind `;`, `|`, `&`, `&&`, `||`, a new line, in `$(...)`, back-ticks and
 //! process substitutions, or as the whole value) that its arguments or its place confirm; words hidden by quotes,
-//! escapes, carets, empty or white-space expansions, globs and brace lists; `for` and `if` of cmd.exe; Shellshock.
+//! escapes, carets, empty or white-space expansions, globs and brace lists; `for` and `if` of cmd.exe; Shellshock; options through which a program runs another;
+//! formulas that start a program; commands in variables.
 //! Deliberately misses: a bare English word behind a separator (`; sort`), commands quoted in prose or Markdown,
 //! commands alone without an argument that only a command would have (`ls`, `ping host`).
 //! False-positive risk: code and shell transcripts posted as values.
 //! Vectors: `vectors/cmdexe`.
 
 mod arguments;
+mod assigned;
 mod commands;
 mod context;
+mod dde;
 mod fork;
 mod judge;
+mod options;
 mod shellshock;
 mod windows;
 mod word;
@@ -43,6 +47,21 @@ const WORDS: &[&str] = &[
     "alias ",
     "/bin/",
     "==",
+    // Options that run a program.
+    "-pack=",
+    "-program=",
+    "-command=",
+    "command ",
+    "-action=",
+    "-pager=",
+    "-rsh=",
+    "-rsync-path=",
+    "-use-askpass=",
+    "proxycommand",
+    "localcommand",
+    "core.",
+    "tt=",
+    "-wrapper",
 ];
 
 fn possible(features: Features, word: bool) -> bool {
@@ -78,6 +97,19 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     }
     if let Some(span) = fork::find(bytes) {
         return found("CMDEXE-FORK-BOMB", span);
+    }
+    if let Some(span) = options::find(bytes) {
+        return found("CMDEXE-OPTION", span);
+    }
+    if value.features.any(Features::PIPE)
+        && let Some(span) = dde::find(bytes)
+    {
+        return found("CMDEXE-DDE", span);
+    }
+    if value.features.all(Features::DOLLAR | Features::EQUALS)
+        && let Some(span) = assigned::find(bytes)
+    {
+        return found("CMDEXE-VARIABLE", span);
     }
     let mut contexts = Contexts::new(bytes);
     while let Some(context) = contexts.next() {

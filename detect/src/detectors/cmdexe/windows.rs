@@ -27,8 +27,12 @@ fn is_for(cursor: &mut Cursor<'_>) -> bool {
         return false;
     }
     while cursor.peek() == Some(b'/') {
-        cursor.take_while(|byte| !byte.is_ascii_whitespace());
+        let option = cursor.take_while(|byte| !byte.is_ascii_whitespace());
         space(cursor);
+        if option.eq_ignore_ascii_case(b"/r") && cursor.peek() != Some(b'%') {
+            operand(cursor);
+            space(cursor);
+        }
         if cursor.peek() == Some(b'"') {
             cursor.skip(1);
             cursor.take_while(|byte| byte != b'"');
@@ -37,8 +41,19 @@ fn is_for(cursor: &mut Cursor<'_>) -> bool {
         }
     }
     let percents = cursor.take_while(|byte| byte == b'%').len();
-    let letter = cursor.bump().is_some_and(|byte| byte.is_ascii_alphabetic());
-    matches!(percents, 1 | 2) && letter && space(cursor) && word(cursor, b"in") && cursor.peek() == Some(b'(')
+    let name = cursor.take_while(|byte| byte.is_ascii_graphic() && byte != b'(');
+    let letter = matches!(name, [byte] if byte.is_ascii_alphabetic());
+    let set = percents > 0 && space(cursor) && word(cursor, b"in") && cursor.peek() == Some(b'(');
+    matches!(percents, 1 | 2) && set && (letter || does(cursor))
+}
+
+/// `(...) do`, for whatever stands in place of the variable.
+fn does(cursor: &Cursor<'_>) -> bool {
+    let mut ahead = *cursor;
+    ahead.take_while(|byte| byte != b')');
+    ahead.skip(1);
+    space(&mut ahead);
+    ahead.eat_ignore_case(b"do")
 }
 
 /// `if [/i] [not] exist FILE ...`, `if defined NAME ...`, `if errorlevel N ...`, `if A==B ...`, `if A equ B ...`
@@ -137,6 +152,8 @@ mod tests {
             "if errorlevel 1 goto end",
             "IF \"%1\"==\"\" echo none",
             "if /i %X% EQU 2 echo two",
+            "for /r c:\\ %name in (*.log) do del %name",
+            "FOR %% IN (a b) DO ECHO %%",
         ] {
             assert!(find(value.as_bytes()).is_some(), "{value}");
         }

@@ -176,7 +176,12 @@ fn dollar(word: &mut Word, rest: &[u8]) -> Option<usize> {
             word.hidden = true;
             Some(2)
         }
-        [b'0', ..] if word.len == 0 => {
+        [b'0', next @ ..]
+            if word.len == 0
+                && next
+                    .first()
+                    .is_none_or(|byte| matches!(byte, 0..=b' ' | b'<' | b'>' | b'|' | b'&' | b'"')) =>
+        {
             word.shell = true;
             Some(2)
         }
