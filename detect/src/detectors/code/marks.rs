@@ -30,7 +30,9 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
                 .map(|len| ("CODE-PHP-VARIABLE-CALL", len))
                 .or_else(|| wrapper(bytes, at).map(|len| ("CODE-PHP-WRAPPER", len))),
             [b'{', ..] => starts_with_ignore_case(rest, b"{php}").then_some(("CODE-PHP-TAG", 5)),
-            [b'@', b'{', b'[', ..] => Some(("CODE-PERL-INTERPOLATION", 3)),
+            [b'@', b'{', b'[', inner @ ..] => {
+                memchr::memmem::find(inner, b"]}").map(|len| ("CODE-PERL-INTERPOLATION", len + 5))
+            }
             [b'%', b'x' | b'q', ..] => percent_command(bytes, at).map(|len| ("CODE-RUBY-COMMAND", len)),
             [b'"' | b'\'' | b']' | b'}' | b')', ..] => {
                 expression_call(bytes, at).map(|len| ("CODE-PHP-VARIABLE-CALL", len))
@@ -66,9 +68,17 @@ fn tag(rest: &[u8]) -> Option<usize> {
     }
     let code = skip_blank(inner, 0);
     let statement = inner.get(code..).unwrap_or_default();
-    let blank = code > 0 || statement.starts_with(b"$");
-    let words: [&[u8]; 8] = [b"echo", b"print", b"$", b"eval", b"system", b"exec", b"include", b"require"];
-    let runs = blank && words.iter().any(|word| starts_with_ignore_case(statement, word));
+    // An instruction of XML has its name right behind the mark.
+    let short = inner.first().is_some_and(u8::is_ascii_whitespace)
+        && statement.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'$')
+        && memchr::memmem::find(statement.get(..256).unwrap_or(statement), b"?>").is_some();
+    if short {
+        return Some(2 + code);
+    }
+    let variable = matches!(statement, [b'$', name, ..] if name.is_ascii_alphabetic() || *name == b'_');
+    let blank = code > 0 || variable;
+    let words: [&[u8]; 7] = [b"echo", b"print", b"eval", b"system", b"exec", b"include", b"require"];
+    let runs = variable || (blank && words.iter().any(|word| starts_with_ignore_case(statement, word)));
     // `<?xml :echo 1` is a label to PHP and no declaration.
     let label = starts_with_ignore_case(inner, b"xml")
         && inner.get(skip_blank(inner, 3)..).is_some_and(|rest| rest.starts_with(b":"));
@@ -111,6 +121,10 @@ fn variable_call(rest: &[u8]) -> Option<usize> {
     }
     let mut dynamic = braced || rest.get(1) == Some(&b'_');
     for _ in 0..4 {
+        let next = skip_blank(rest, at);
+        // A comment hides what prose has no use for.
+        let index = matches!(rest.get(next), Some(b'[' | b'(')) && rest.get(at) == Some(&b'/');
+        at = if index { next } else { at };
         match rest.get(at..) {
             Some([b'[', inner @ ..]) => {
                 // A nested index closes at the bracket that ends it.
@@ -200,11 +214,22 @@ fn expression_call(bytes: &[u8], at: usize) -> Option<usize> {
     let inner = rest.get(1..)?;
     let close = matching(inner, b'(', b')')?;
     let end = open + close + 2;
-    if bytes.get(skip_blank(bytes, end)) != Some(&b';') {
+    // `("system")("id")` needs no semicolon where the value ends.
+    let last = skip_blank(bytes, end) >= bytes.len();
+    let strings = bytes.get(at) == Some(&b')')
+        && at.checked_sub(1).and_then(|at| bytes.get(at)).is_some_and(|byte| matches!(byte, b'\'' | b'"'))
+        && matches!(inner.first(), Some(b'\'' | b'"' | b'$'));
+    if bytes.get(skip_blank(bytes, end)) != Some(&b';') && !(last && strings) {
         return None;
     }
     // What is called stands close by.
     let head = bytes.get(at.saturating_sub(CALLEE)..at)?;
+    let argument = inner.get(skip_blank(inner, 0));
+    let code = argument.is_none_or(|byte| !byte.is_ascii_alphabetic());
+    let quoted = matches!(bytes.get(at), Some(b'\'' | b'"'));
+    if quoted && open > at + 1 && !code {
+        return None;
+    }
     let callee = match bytes.get(at)? {
         // A string's end: `"system"(...)`; a name must stand in it.
         quote @ (b'"' | b'\'') => {
@@ -233,7 +258,7 @@ fn expression_call(bytes: &[u8], at: usize) -> Option<usize> {
             alone
                 && !name.is_empty()
                 && name.iter().all(|byte| {
-                    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'"' | b'\'' | b'.' | b' ')
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'"' | b'\'' | b'.' | b' ' | b'$')
                 })
                 && !name.contains(&b' ')
         }

@@ -145,9 +145,22 @@ fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Opt
     };
     let member = joined;
     let code = argument == Argument::Code;
+    // A page of the manual: `syslog(3)`.
+    if !chain.last.starts_with(b"php") && is_manual_page(bytes, chain) {
+        return None;
+    }
     let alone = whole_call(bytes, chain);
+    let open = chain::skip_blank(bytes, chain.end);
+    let hidden = bytes.get(chain.end..open).is_some_and(|blank| blank.windows(2).any(|pair| pair == b"/*"));
+    // `new Function(`, which compiles its argument.
+    let head = bytes.get(..chain.start).unwrap_or_default();
+    if chain.text == b"Function" && head.trim_ascii_end().ends_with(b"new") && !post {
+        return Some("CODE-CALL");
+    }
     let fires = match (function, chain.before) {
         _ if post => false,
+        // A comment between a function's name and its parenthesis hides a call.
+        (_, Before::Start | Before::Mark) if hidden => true,
         (Function::Sure, Before::Start | Before::Mark) => {
             !chain.apart || code || (alone && argument == Argument::Nothing)
         }
@@ -161,10 +174,25 @@ fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Opt
         (Function::Dangerous, Before::Word) => false,
         (Function::Plain, _) if member => false,
         (Function::Plain, Before::Start) => breaks_out(bytes, chain) && code && !chain.apart,
-        (Function::Plain, _) => false,
+        // The rest of a script's line is commented out.
+        (Function::Plain, Before::Mark) => code && !chain.apart && comments_out(bytes) && !member,
+        (Function::Plain, Before::Word) => false,
     };
     let shell = function == Function::Plain && !post && !member && back_ticked(bytes, chain);
     (fires || shell).then_some("CODE-CALL")
+}
+
+/// Whether the value ends in a mark that makes a comment of what follows it.
+fn comments_out(bytes: &[u8]) -> bool {
+    let end = bytes.trim_ascii_end();
+    [&b";//"[..], b";#", b"; //", b"; #", b";/*", b";--"].iter().any(|mark| end.ends_with(mark))
+}
+
+/// Whether a lone digit stands in the parentheses and no statement ends behind them: `printf(3), syslog(3)`.
+fn is_manual_page(bytes: &[u8], chain: &Chain<'_>) -> bool {
+    let rest = bytes.get(chain.end..).unwrap_or_default();
+    let section = matches!(rest, [b'(', b'1'..=b'8', b')', ..]);
+    section && rest.get(3) != Some(&b';') && !(rest.len() == 3 && chain.before == Before::Start)
 }
 
 /// Whether the chain is all there is but punctuation.
@@ -246,6 +274,10 @@ fn dunder(bytes: &[u8], chain: &Chain<'_>) -> bool {
         b"__getattribute__",
     ];
     let names = chain.text.split(|byte| matches!(byte, b'.' | b':' | b'>' | b'-' | b'?'));
+    // `lib/__init__.py` is a file.
+    if chain.last == b"py" || chain.last == b"pyc" {
+        return false;
+    }
     let inside = names.filter(|name| INSIDES.contains(name)).count();
     let before = chain.start.checked_sub(1).and_then(|at| bytes.get(at));
     let key = matches!(before, Some(b'\'' | b'"')) && bytes.get(chain.end) == before;
@@ -303,9 +335,25 @@ fn endless(bytes: &[u8], at: usize) -> bool {
     let condition = condition.iter().position(|byte| !matches!(byte, b'!' | b'-' | b'+' | b'~' | b' '));
     let constant =
         condition.and_then(|from| inner.get(..close)?.trim_ascii().get(from..)).unwrap_or_default();
-    let known: [&[u8]; 8] = [b"true", b"1", b"0", b"Infinity", b"String", b"Number", b"Object", b"NaN"];
+    let known: [&[u8]; 15] = [
+        b"true",
+        b"1",
+        b"0",
+        b"Infinity",
+        b"String",
+        b"Number",
+        b"Object",
+        b"NaN",
+        b"false",
+        b"null",
+        b"''",
+        b"\"\"",
+        b"``",
+        b"{}",
+        b"[]",
+    ];
     let after = inner.get(close + 1..).unwrap_or_default().trim_ascii_start();
-    known.contains(&constant) && matches!(after.first(), Some(b';' | b'{'))
+    known.contains(&constant) && matches!(after.first(), Some(b';' | b'{') | None)
 }
 
 /// Words of prose in the value, counted up to [`POST`].

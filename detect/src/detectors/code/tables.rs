@@ -64,6 +64,7 @@ pub(crate) fn is_library_function(name: &[u8]) -> bool {
         b"opcache_",
         b"openssl_",
         b"pcntl_",
+        b"pg_",
         b"php_",
         b"posix_",
         b"preg_",
