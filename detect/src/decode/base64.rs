@@ -52,6 +52,20 @@ pub(crate) fn in_data_url(bytes: &[u8]) -> Option<Vec<u8>> {
     decode(body).filter(|decoded| decoded.len() >= 4 && text::is_text(decoded))
 }
 
+/// Decodes the first quoted value behind a colon that is base64 and holds text: `s:24:"..."`, `{'id': '...'}`.
+pub(crate) fn in_quotes(bytes: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr_iter(b':', bytes).take(TRIES).find_map(|colon| {
+        let rest = bytes.get(colon + 1..)?;
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        let (&quote, rest) = rest.split_first().filter(|(quote, _)| matches!(quote, b'"' | b'\''))?;
+        let end = memchr::memchr(quote, rest)?;
+        rest.get(..end).filter(|text| !text.contains(&b' ')).and_then(whole)
+    })
+}
+
+/// Colons that are looked behind.
+const TRIES: usize = 16;
+
 fn starts_as_text(head: &[u8; SHORTEST]) -> bool {
     let mut start = [0; SHORTEST / 4 * 3];
     for (four, out) in head.chunks_exact(4).zip(start.chunks_exact_mut(3)) {

@@ -87,6 +87,7 @@ fn is_plain(features: Features, form: &[u8], field: &Field<'_>) -> bool {
     let coded = features.any(ESCAPED)
         || (features.only(BASE64) && form.len() >= base64::SHORTEST)
         || features.all(Features::COLON | Features::COMMA)
+        || features.all(Features::COLON | Features::QUOTE)
         || (features.any(Features::DIGIT) && memchr::memchr(b'x', form).is_some())
         || (field.part == Part::Whole && features.any(Features::SEMI))
         || (field.wire == Wire::Form && features.any(Features::SPACE) && utf16::may_hide(field.raw));
@@ -183,6 +184,11 @@ const DECODERS: &[Decoder] = &[
         decode: |form, _| base64::in_data_url(form),
     },
     Decoder {
+        name: "base64-quoted",
+        applies: |features, _| features.all(Features::ALPHA | Features::COLON | Features::QUOTE),
+        decode: |form, _| base64::in_quotes(form),
+    },
+    Decoder {
         name: "hex",
         applies: |features, _| features.only(Features::ALPHA | Features::DIGIT),
         decode: |form, _| hex::whole(form),
@@ -264,6 +270,7 @@ fn note_bytes(field: &Field<'_>, form: &[u8], features: Features, inspection: &m
 pub(crate) fn named(name: &str) -> Option<fn(&[u8]) -> usize> {
     Some(match name {
         "base64" => |bytes| base64::whole(bytes).map_or(0, |decoded| decoded.len()),
+        "base64-quoted" => |bytes| base64::in_quotes(bytes).map_or(0, |decoded| decoded.len()),
         "data-url" => |bytes| base64::in_data_url(bytes).map_or(0, |decoded| decoded.len()),
         "css" => |bytes| escapes::decode_css(bytes).map_or(0, |decoded| decoded.len()),
         "js" => |bytes| escapes::decode_js(bytes).map_or(0, |decoded| decoded.len()),
