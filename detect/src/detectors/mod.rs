@@ -53,6 +53,7 @@ pub(crate) const DETECTORS: &[Detector] = &[
     traversal::DETECTOR,
     traversal::FOLDERS,
     traversal::private::DETECTOR,
+    traversal::private::SECRETS,
     jndi::DETECTOR,
     xxe::DETECTOR,
     ssrf::DETECTOR,

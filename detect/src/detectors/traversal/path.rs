@@ -296,6 +296,8 @@ impl<'a> Walk<'a> {
                 self.chain.stays = self.chain.stays.max(self.run);
             }
             1 => {}
+            // A question asked aloud.
+            _ if segment.questions > 2 && segment.questions == segment.dotish() => {}
             // A row of dots without a separator on either side is punctuation.
             n if closed || closed_before || n == 2 => self.climb(n, &segment),
             _ => {}
