@@ -19,7 +19,7 @@ use crate::value::{Finding, Value};
 /// The detector's row in the table.
 pub(crate) const DETECTOR: Detector = Detector {
     name: "ldap",
-    words: &[")(", ")&", ")|", ")!", "*(", "*)", ") ("],
+    words: &[")(", ")&", ")|", ")!", "*(", "*)", ") (", ")\t(", "))\0"],
     possible: |features, word| word && features.all(Features::PAREN),
     inspect,
 };
@@ -44,8 +44,9 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
             _ => {
                 let mut ahead = cursor;
                 ahead.take_while(|byte| byte == b')');
-                let ends = star && ahead.peek() == Some(0);
-                if ends || goes_on(&mut ahead, star) {
+                // `x))\0`: the server reads no further.
+                let ends = (star || ahead.at() > at + 1) && ahead.peek() == Some(0);
+                if ends || is_constant(ahead) || goes_on(&mut ahead, star) {
                     return Some(found(at, ahead.at()));
                 }
             }
@@ -65,6 +66,21 @@ fn goes_on(cursor: &mut Cursor<'_>, star: bool) -> bool {
     }
     cursor.take_while(|byte| b"&|!".contains(&byte));
     item(cursor)
+}
+
+/// `(&)`, which is true, and `(|`, which the filter's own rest goes on with, as the end of a value or before a NUL.
+fn is_constant(mut cursor: Cursor<'_>) -> bool {
+    cursor.take_while(|byte| matches!(byte, b' ' | b'\t'));
+    if !cursor.eat(b"(") {
+        return false;
+    }
+    cursor.take_while(|byte| matches!(byte, b' ' | b'\t'));
+    let operators = cursor.take_while(|byte| matches!(byte, b'&' | b'|'));
+    if operators.len() != 1 {
+        return false;
+    }
+    let closed = !cursor.take_while(|byte| byte == b')').is_empty();
+    matches!(cursor.peek(), None | Some(0)) && (closed || operators == b"|")
 }
 
 /// `(attribute=value`, its parenthesis and operators, as deep as they go.

@@ -82,6 +82,12 @@ fn braces(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
             (_, Some(b'{')) => (at + 2, b"}}"),
             (_, Some(b'%')) => (at + 2, b"%}"),
             (Some(b'$' | b'#' | b'*' | b'@' | b'~'), _) => (at + 1, b"}"),
+            // A filter that takes `${` out, and a letter behind a backslash that the engine takes out: `$\A{7*7}`.
+            (Some(b'A'..=b'Z' | b'a'..=b'z'), _)
+                if bytes.get(..at - 1).is_some_and(|head| head.ends_with(b"\\")) =>
+            {
+                (at + 1, b"}")
+            }
             _ => {
                 let single = single(bytes, at);
                 if single.is_some() {
@@ -169,6 +175,14 @@ fn tags(bytes: &[u8], open: &[u8], close: &[u8], steps: &mut Steps) -> Option<Hi
         let content = content.strip_prefix(b"=").or_else(|| content.strip_prefix(b"-")).unwrap_or(content);
         if let Some(detector) = expression::active(content, false) {
             return Some((detector, start - open.len()..start + length));
+        }
+        // A probe of ASP, ERB and their kin: a name, and nothing printed. Placeholders print.
+        let value = bytes.trim_ascii();
+        let inside = window.get(..length).unwrap_or_default();
+        let name = inside.trim_ascii();
+        let lone = open == b"<%" && value.len() == inside.len() + open.len() + close.len();
+        if lone && inside.starts_with(b" ") && name.iter().all(u8::is_ascii_alphanumeric) && name.len() >= 3 {
+            return Some(("SSTI-PROBE", start - open.len()..start + length));
         }
         from = start + length;
     }

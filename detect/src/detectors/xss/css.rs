@@ -8,6 +8,24 @@ pub(super) fn runs(style: &[u8]) -> bool {
     holds(style, NEEDLES)
 }
 
+/// Whether a style sheet tells another host what a page holds: a selector that tests an attribute's value and a URL, or
+/// a font for single characters.
+pub(super) fn reports(style: &[u8]) -> bool {
+    let has = |needle: &[u8]| memchr::memmem::find(style, needle).is_some();
+    let loads = || has(b"url(") && (has(b"//") || has(b"http"));
+    let tests = || {
+        [&b"^="[..], b"$=", b"*=", b"|="].iter().any(|operator| {
+            memchr::memmem::find_iter(style, operator).any(|at| {
+                let before = style.get(at.saturating_sub(40)..at).unwrap_or_default();
+                let open = memchr::memrchr(b'[', before).and_then(|open| before.get(open + 1..));
+                open.is_some_and(|name| !name.is_empty() && !name.contains(&b']'))
+            })
+        })
+    };
+    let letters = || has(b"unicode-range") || has(b"attr(");
+    loads() && (tests() || letters())
+}
+
 /// Whether parsers disagree on where the declarations of a style attribute end: braces, comments inside words, and
 /// declarations inside strings and URLs are what style injection is made of.
 pub(super) fn ambiguous(style: &[u8]) -> bool {

@@ -125,6 +125,9 @@ fn open_tag(bytes: &[u8], open: usize, at: usize, steps: &mut Steps) -> (Option<
         }
     }
     let end = attributes.at();
+    if end >= bytes.len() && dangles(bytes.get(open..).unwrap_or_default()) {
+        return (Hit::new("XSS-DANGLING", open..end), end);
+    }
     // A tag that the value leaves open swallows what the page has next; it runs nothing of the value's.
     if always && end < bytes.len() {
         return (Hit::new("XSS-SCRIPT", open..end), end);
@@ -133,12 +136,26 @@ fn open_tag(bytes: &[u8], open: usize, at: usize, steps: &mut Steps) -> (Option<
         let content = bytes.get(end..).unwrap_or_default();
         let close = memchr::memchr(b'<', content).unwrap_or(content.len());
         let sheet = content.get(..close).unwrap_or_default();
-        if css::runs(sheet) || css::obfuscated(sheet) {
+        if css::runs(sheet) || css::obfuscated(sheet) || css::reports(sheet) {
             return (Hit::new("XSS-STYLE", open..end + close), end);
         }
     }
     (None, end)
 }
+
+/// Whether the tag ends in a URL that is left open at a parameter's value, into which the page's own text then runs:
+/// `<img src="//host/?x=`.
+fn dangles(tag: &[u8]) -> bool {
+    let Some((b'=', url)) = tag.split_last().filter(|_| tag.len() <= LONGEST_DANGLING) else { return false };
+    let Some(quote) = url.iter().rposition(|byte| matches!(byte, b'"' | b'\'')) else { return false };
+    let (before, address) = (url.get(..quote).unwrap_or_default(), url.get(quote + 1..).unwrap_or_default());
+    let remote = [&b"//"[..], b"http://", b"https://"].iter().any(|scheme| address.starts_with(scheme));
+    let even = before.iter().filter(|byte| Some(*byte) == url.get(quote)).count() % 2 == 0;
+    remote && even && before.trim_ascii_end().ends_with(b"=") && address.contains(&b'?')
+}
+
+/// How long such a tag is at most.
+const LONGEST_DANGLING: usize = 1024;
 
 fn element_alone(bytes: &[u8], open: usize, at: usize) -> Option<Hit> {
     let (name, length) = tag_name(bytes.get(at..)?);

@@ -184,7 +184,9 @@ pub(super) fn probe(bytes: &[u8]) -> Option<Range<usize>> {
         let shows = listed_ignore_case(&[b"alert", b"confirm", b"prompt", b"msgbox"], name);
         let runs = listed_ignore_case(&[b"eval", b"execScript", b"fromCharCode"], name)
             && after.first() != Some(&b')');
-        (shows || runs).then_some(before.len() - length..open + 1)
+        // `the alert() function`
+        let named = matches!(after, [b')', b' ', next, ..] if next.is_ascii_alphabetic());
+        ((shows && !named) || runs).then_some(before.len() - length..open + 1)
     });
     call.or_else(|| memchr::memchr_iter(b'.', bytes).find_map(|dot| loose_member(bytes, dot)))
 }
@@ -303,6 +305,7 @@ const MEMBER_CALLS: &[&[u8]] = &[
     b"createContextualFragment",
     b"execScript",
     b"msgbox",
+    b"getOwnPropertyDescriptor",
 ];
 
 /// Calls on anything, behind a break-out.
