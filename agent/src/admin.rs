@@ -2,13 +2,13 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -16,19 +16,27 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_config::{HostPort, Settings};
+use portcullis_policy::Flag;
 use thiserror::Error;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::clock;
+use crate::events::timestamp;
 use crate::health::{Health, Stage};
 use crate::metrics::{self, Metrics};
+use crate::reload::Requests;
+use crate::service::Service;
 
 /// Connections at once, and how long one may last: probes are short.
 const CONNECTIONS: usize = 64;
 const LONGEST: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Flags that are shown.
+const MOST_FLAGS: usize = 1000;
 
 /// A question's answer.
 type Reply = (StatusCode, &'static str, String);
@@ -40,16 +48,24 @@ const JSON: &str = "application/json";
 #[derive(Debug)]
 pub enum Questions {
     /// All.
-    Admin {
-        /// The numbers.
-        metrics: Metrics,
-        /// Whether the agent can be relied on.
-        health: Arc<Health>,
-        /// The configuration in force.
-        settings: Arc<ArcSwap<Settings>>,
-    },
+    Admin(Box<Admin>),
     /// Whether the policy is loaded.
     Startup(Arc<Health>),
+}
+
+/// What all questions are about.
+#[derive(Debug)]
+pub struct Admin {
+    /// The numbers.
+    pub metrics: Metrics,
+    /// Whether the agent can be relied on.
+    pub health: Arc<Health>,
+    /// The configuration in force.
+    pub settings: Arc<ArcSwap<Settings>>,
+    /// Who is flagged.
+    pub service: Arc<Service>,
+    /// Reloads.
+    pub requests: Requests,
 }
 
 /// Why a listener can not be opened.
@@ -93,8 +109,8 @@ pub async fn serve(listener: TcpListener, questions: Arc<Questions>) {
         let questions = Arc::clone(&questions);
         tokio::spawn(async move {
             let handler = service_fn(|request: Request<Incoming>| {
-                let response = questions.response(&request);
-                async move { Ok::<_, Infallible>(response) }
+                let questions = Arc::clone(&questions);
+                async move { Ok::<_, Infallible>(questions.response(&request).await) }
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(LONGEST).max_buf_size(16 * 1024);
@@ -108,12 +124,18 @@ pub async fn serve(listener: TcpListener, questions: Arc<Questions>) {
 }
 
 impl Questions {
-    fn response<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let (status, kind, text) = match self.reply(request.uri().path()) {
-            None => (StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
-            Some(_) if !is_read => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n".to_owned()),
+    async fn response<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let reply = match *request.method() {
+            Method::GET | Method::HEAD => self.reply(request.uri().path()),
+            Method::POST => self.order(request).await,
+            _ => None,
+        };
+        let (status, kind, text) = match reply {
             Some(reply) => reply,
+            None if self.reply(request.uri().path()).is_some() => {
+                (StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n".to_owned())
+            }
+            None => (StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
         };
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
@@ -127,17 +149,65 @@ impl Questions {
     fn reply(&self, path: &str) -> Option<Reply> {
         match self {
             Self::Startup(health) => (path == "/startup").then(|| startup(health)),
-            Self::Admin { metrics, health, settings } => Some(match path {
+            Self::Admin(admin) => Some(match path {
                 "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
-                "/readyz" => ready(health),
-                "/startup" => startup(health),
-                "/metrics" => numbers(metrics),
-                "/config" => (StatusCode::OK, JSON, configuration(&settings.load())),
+                "/readyz" => ready(&admin.health),
+                "/startup" => startup(&admin.health),
+                "/metrics" => numbers(&admin.metrics),
+                "/config" => (StatusCode::OK, JSON, configuration(&admin.settings.load())),
+                "/flags" => (StatusCode::OK, JSON, flags(&admin.service)),
                 "/version" => (StatusCode::OK, TEXT, concat!(env!("CARGO_PKG_VERSION"), "\n").to_owned()),
                 _ => return None,
             }),
         }
     }
+
+    /// What changes something. A page in an operator's browser must not: it can not but say where it is from.
+    async fn order<B>(&self, request: &Request<B>) -> Option<Reply> {
+        let Self::Admin(admin) = self else { return None };
+        let path = request.uri().path();
+        if !matches!(path, "/reload" | "/unflag") {
+            return None;
+        }
+        if request.headers().contains_key(ORIGIN) {
+            return Some((StatusCode::FORBIDDEN, TEXT, "not from a web page\n".to_owned()));
+        }
+        Some(match path {
+            "/reload" => match admin.requests.ask().await {
+                Ok(()) => (StatusCode::OK, TEXT, "reloaded\n".to_owned()),
+                Err(fault) => (StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("{fault}\n")),
+            },
+            _ => unflag(&admin.service, request.uri().query().unwrap_or_default()),
+        })
+    }
+}
+
+fn unflag(service: &Service, query: &str) -> Reply {
+    let address = query.strip_prefix("address=").and_then(|address| address.parse::<IpAddr>().ok());
+    let Some(address) = address else {
+        return (StatusCode::BAD_REQUEST, TEXT, "use /unflag?address=ADDRESS\n".to_owned());
+    };
+    match service.unflag(address).len() {
+        0 => (StatusCode::NOT_FOUND, TEXT, format!("{address} is not flagged\n")),
+        _ => (StatusCode::OK, TEXT, format!("{address} is not flagged any more\n")),
+    }
+}
+
+fn flags(service: &Service) -> String {
+    let show = |flag: &Flag| {
+        serde_json::json!({
+            "source": flag.client.address(),
+            "action": flag.kind.as_str(),
+            "signal": *flag.cause,
+            "since": timestamp(flag.since),
+            "expires": timestamp(flag.until),
+        })
+    };
+    let all = service.keeping.state().flags(clock::millis());
+    let shown: Vec<_> = all.iter().take(MOST_FLAGS).map(show).collect();
+    let mut text = serde_json::json!({ "totalCount": all.len(), "data": shown }).to_string();
+    text.push('\n');
+    text
 }
 
 fn startup(health: &Health) -> Reply {
@@ -148,13 +218,19 @@ fn startup(health: &Health) -> Reply {
 }
 
 fn ready(health: &Health) -> Reply {
-    match (health.stage(), health.fault()) {
-        (Stage::Starting, _) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting\n".to_owned()),
-        (Stage::Draining, _) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n".to_owned()),
-        (Stage::Serving, None) => (StatusCode::OK, TEXT, "ready\n".to_owned()),
-        // It still protects, by the old policy: taking it out of service would make a fault an outage.
-        (Stage::Serving, Some(fault)) => {
-            (StatusCode::OK, TEXT, format!("ready\ndegraded: the last reload failed: {fault}\n"))
+    match health.stage() {
+        Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting\n".to_owned()),
+        Stage::Draining => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n".to_owned()),
+        // It still protects: taking it out of service would make a fault an outage.
+        Stage::Serving => {
+            let mut text = "ready\n".to_owned();
+            if let Some(fault) = health.fault() {
+                text += &format!("degraded: the last reload failed: {fault}\n");
+            }
+            if let Some(fault) = health.state_fault() {
+                text += &format!("degraded: a restart would forget flags and counts: {fault}\n");
+            }
+            (StatusCode::OK, TEXT, text)
         }
     }
 }
@@ -181,11 +257,11 @@ mod tests {
     use portcullis_config::Inputs;
 
     use super::*;
-    use crate::service::Service;
 
     fn ask(questions: &Questions, method: &str, path: &str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        let status = questions.response(&request).status().as_u16();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let status = runtime.block_on(questions.response(&request)).status().as_u16();
         (status, questions.reply(path).map(|reply| reply.2).unwrap_or_default())
     }
 
@@ -193,9 +269,11 @@ mod tests {
         let args = ["--accesskeyid=a", "--secretaccesskey=hunter2"].map(str::to_owned).to_vec();
         let inputs = Inputs { args, env: Vec::new() };
         let resolved = Settings::resolve(&inputs, |_| Err(io::ErrorKind::NotFound.into())).unwrap();
-        let metrics = Metrics::new(Service::testing(1, LONGEST), Arc::clone(health));
+        let service = Service::testing(1, LONGEST);
+        let metrics = Metrics::new(Arc::clone(&service), Arc::clone(health));
         let settings = Arc::new(ArcSwap::from_pointee(resolved.settings));
-        Questions::Admin { metrics, health: Arc::clone(health), settings }
+        let (requests, _) = Requests::channel();
+        Questions::Admin(Box::new(Admin { metrics, health: Arc::clone(health), settings, service, requests }))
     }
 
     #[test]
@@ -221,6 +299,34 @@ mod tests {
         assert_eq!(status, 200);
         assert!(text.contains(r#""secretaccesskey":{"origin":"command line","value":"********"}"#), "{text}");
         assert!(!text.contains("hunter2"));
+    }
+
+    #[test]
+    fn takes_no_orders_from_web_pages() {
+        let admin = admin(&Arc::default());
+        let request = Request::builder().method("POST").uri("/unflag?address=192.0.2.1");
+        let request = request.header("origin", "http://a.example").body(()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(admin.response(&request)).status().as_u16(), 403);
+        assert_eq!(ask(&admin, "POST", "/unflag?address=192.0.2.1").0, 404);
+        assert_eq!(ask(&admin, "POST", "/unflag?address=me").0, 400);
+        assert_eq!(ask(&admin, "GET", "/unflag?address=192.0.2.1").0, 404);
+    }
+
+    #[test]
+    fn tells_who_is_flagged() {
+        let admin = admin(&Arc::default());
+        let Questions::Admin(inner) = &admin else { return };
+        let since = clock::millis();
+        let client = portcullis_policy::Client::new([192, 0, 2, 1].into(), 64);
+        let kind = portcullis_policy::FlagKind::Block;
+        let flag = Flag { client, kind, since, until: since + 60_000, cause: "SQLI".into() };
+        inner.service.keeping.state().flag(flag, since);
+        let (_, text) = ask(&admin, "GET", "/flags");
+        assert!(text.starts_with(r#"{"data":[{"action":"flagged","expires":""#), "{text}");
+        assert!(text.contains(r#""source":"192.0.2.1""#) && text.contains(r#""totalCount":1"#), "{text}");
+        assert_eq!(ask(&admin, "POST", "/unflag?address=192.0.2.1").0, 200);
+        assert!(ask(&admin, "GET", "/flags").1.contains(r#""totalCount":0"#));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the agent says about a request, and how it says it to each kind of caller.
 
-use portcullis_policy::Decision;
+use portcullis_policy::{Decision, HeaderEdit};
 use portcullis_protocol::names::{AGENT_RESPONSE_HEADER, REDIRECT_HEADER, REQUEST_ID_HEADER, TAGS_HEADER};
-use portcullis_protocol::{ByteStr, Pair, RpcMsgOut};
+use portcullis_protocol::{ByteStr, Pair, RespAction, RpcMsgOut};
 
 use crate::ids::RequestId;
 
@@ -94,7 +94,7 @@ impl Judged {
             waf_response: i32::from(self.verdict.code()),
             request_id: self.id.map(|id| id.to_string().into()).unwrap_or_default(),
             request_headers,
-            resp_actions: Vec::new(),
+            resp_actions: self.verdict.headers.iter().map(edit).collect(),
         }
     }
 
@@ -111,6 +111,16 @@ impl Judged {
     fn invented(&self) -> impl Iterator<Item = Pair<'_>> {
         self.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()))
     }
+}
+
+/// An edit of the response's headers as modules and the filter take it.
+fn edit(edit: &HeaderEdit) -> RespAction<'_> {
+    let (code, args) = match edit {
+        HeaderEdit::Add(name, value) => (1, vec![(&**name).into(), (&**value).into()]),
+        HeaderEdit::Set(name, value) => (2, vec![(&**name).into(), (&**value).into()]),
+        HeaderEdit::Delete(name) => (4, vec![(&**name).into()]),
+    };
+    RespAction { code, args }
 }
 
 /// The tags' names, separated by commas, as many as fit.

@@ -25,13 +25,19 @@ impl Clients {
     /// The client's address. `peer` is that of the socket; where it is not an address, as with a unix socket, its word is
     /// believed only if everybody's is.
     pub fn address(&self, headers: &[Header<'_>], peer: &[u8]) -> Option<IpAddr> {
+        self.address_by(&self.headers, headers, peer)
+    }
+
+    /// The same by the headers that a policy names, where it names any.
+    pub fn address_by(&self, names: &[String], headers: &[Header<'_>], peer: &[u8]) -> Option<IpAddr> {
+        let names = if names.is_empty() { &self.headers } else { names };
         let peer = address(peer);
         let believed = match (peer, &self.networks) {
             (Some(peer), networks) => networks.contain(peer),
             (None, Networks::All) => true,
             (None, Networks::None | Networks::Only(_)) => false,
         };
-        let named = || self.headers.iter().find_map(|name| self.named(headers, name));
+        let named = || names.iter().take(MOST_HEADERS).find_map(|name| self.named(headers, name));
         believed.then(named).flatten().or(peer)
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::ids::RequestId;
+use crate::inspector::Awaited;
 use crate::record::Record;
 
 /// Requests that may wait, and bytes that they may hold: what is beyond makes the oldest leave.
@@ -18,6 +19,8 @@ pub struct Context {
     pub record: Option<Box<Record>>,
     /// Its path.
     pub path: Vec<u8>,
+    /// What its response is judged by.
+    pub awaited: Option<Awaited>,
 }
 
 impl Context {

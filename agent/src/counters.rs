@@ -1,7 +1,9 @@
 //! What happened, in numbers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use portcullis_detect::Tag;
 
@@ -175,13 +177,19 @@ impl Counter {
     }
 }
 
-/// A number for every tag.
+/// Names that are counted: policies come and go, and each has a bounded number.
+const MOST_NAMED: usize = 4096;
+
+/// A number for every tag, and for what policies add.
 #[derive(Debug)]
-pub struct Signals(Vec<Counter>);
+pub struct Signals {
+    known: Vec<Counter>,
+    named: Mutex<BTreeMap<String, u64>>,
+}
 
 impl Default for Signals {
     fn default() -> Self {
-        Self(Tag::ALL.iter().map(|_| Counter::default()).collect())
+        Self { known: Tag::ALL.iter().map(|_| Counter::default()).collect(), named: Mutex::default() }
     }
 }
 
@@ -189,12 +197,33 @@ impl Signals {
     /// Counts each of `tags`.
     pub fn add(&self, tags: &[Tag]) {
         let index = |tag: &Tag| Tag::ALL.iter().position(|known| known == tag);
-        tags.iter().filter_map(index).filter_map(|index| self.0.get(index)).for_each(Counter::add);
+        tags.iter().filter_map(index).filter_map(|index| self.known.get(index)).for_each(Counter::add);
+    }
+
+    /// Counts each signal that a policy added. What is beyond [`MOST_NAMED`] names is not counted.
+    pub fn add_named<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        let mut names = names.peekable();
+        if names.peek().is_none() {
+            return;
+        }
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            if let Some(count) = named.get_mut(name) {
+                *count += 1;
+            } else if named.len() < MOST_NAMED {
+                named.insert(name.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Every signal that policies added, with its number.
+    pub fn named(&self) -> BTreeMap<String, u64> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Every tag with its number.
     pub fn all(&self) -> impl Iterator<Item = (Tag, u64)> {
-        Tag::ALL.iter().copied().zip(self.0.iter().map(Counter::value))
+        Tag::ALL.iter().copied().zip(self.known.iter().map(Counter::value))
     }
 }
 

@@ -10,6 +10,7 @@ pub struct Health(Mutex<State>);
 struct State {
     stage: Stage,
     policy_fault: Option<String>,
+    state_fault: Option<String>,
 }
 
 /// Where the process is in its life.
@@ -43,6 +44,19 @@ impl Health {
     /// What is wrong though the agent serves.
     pub fn fault(&self) -> Option<String> {
         self.state().policy_fault.clone()
+    }
+
+    /// Notes whether the state is kept: why not, or none. True where that is news.
+    pub fn keeps_state(&self, fault: Option<String>) -> bool {
+        let mut state = self.state();
+        let is_news = state.state_fault != fault;
+        state.state_fault = fault;
+        is_news
+    }
+
+    /// Why the end of the process would forget the state.
+    pub fn state_fault(&self) -> Option<String> {
+        self.state().state_fault.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

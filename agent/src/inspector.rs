@@ -1,30 +1,34 @@
 //! The one door: a request in, an answer out.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
 use portcullis_config::Settings;
 use portcullis_detect::{Response, Signals, Tag};
-use portcullis_policy::{Decision, Facts, FollowUp, State};
+use portcullis_policy::{
+    Client, Decision, Event, Facts, Flag, FlagKind, FollowUp, Logging, Policy, Remembered, redact,
+};
 use tracing::error;
 
+use crate::anonymous::Anonymous;
 use crate::answer::{Answer, Judged, NotInspected, tag_list};
 use crate::client::Clients;
+use crate::clock;
 use crate::headers::{Facts as Filling, TemplateError, Templates};
 use crate::ids::Ids;
-use crate::record::{Author, Record};
+use crate::record::{Author, Found, Record};
 use crate::request::Request;
 use crate::snapshot::Snapshot;
-use portcullis_policy::redact;
+use crate::state::Keeping;
 
 /// Judges requests.
 #[derive(Debug)]
 pub struct Inspector {
     snapshot: ArcSwap<Snapshot>,
-    state: Arc<State>,
+    keeping: Arc<Keeping>,
     ids: Ids,
     options: Options,
     seen: AtomicU64,
@@ -71,6 +75,26 @@ pub struct Inspected {
     pub record: Option<Box<Record>>,
     /// Its path, where the response is wanted.
     pub path: Vec<u8>,
+    /// What its response is judged by, where the policy wants to see it.
+    pub awaited: Option<Awaited>,
+    /// Whose request it is, where that is known.
+    pub client: Option<IpAddr>,
+}
+
+/// What a response is judged by: the policy that judged its request, and what that has kept of it.
+#[derive(Clone, Debug)]
+pub struct Awaited {
+    snapshot: Arc<Snapshot>,
+    remembered: Remembered,
+}
+
+/// What a response says.
+#[derive(Debug)]
+pub struct Responded {
+    /// What was found in it.
+    pub signals: Signals,
+    /// What the policy makes of it.
+    pub decision: Decision,
 }
 
 /// How a request came to its answer.
@@ -95,10 +119,15 @@ impl Options {
     ///
     /// When a header in `custom-request-headers` can not be sent.
     pub fn new(settings: &Settings, hostname: Arc<str>) -> Result<Self, TemplateError> {
-        let recording = match (settings.waf_data_log.as_ref(), *settings.waf_data_log_all) {
-            (None, _) => Recording::Off,
-            (Some(_), false) => Recording::Signalled,
-            (Some(_), true) => Recording::Every,
+        let wanted = settings.waf_data_log.as_ref().is_some() || !settings.otlp_logs_url.is_empty();
+        let recording = match (wanted, *settings.waf_data_log_all) {
+            (false, _) => Recording::Off,
+            (true, false) => Recording::Signalled,
+            (true, true) => Recording::Every,
+        };
+        let key = match settings.anonymous_ip_secret_key.expose() {
+            "" => settings.secretaccesskey.expose(),
+            key => key,
         };
         let processing =
             if *settings.debug_disable_processing { Processing::Disabled } else { Processing::Enabled };
@@ -107,17 +136,21 @@ impl Options {
             sample: u64::from(settings.sample_percent.0),
             clients: Clients::new(settings),
             headers: Templates::new(&settings.custom_request_headers)?,
-            author: Author { hostname, flavor: settings.server_flavor.value.clone() },
+            author: Author {
+                hostname,
+                flavor: settings.server_flavor.value.clone(),
+                anonymous: Anonymous::new(key.as_bytes()),
+            },
             recording,
         })
     }
 }
 
 impl Inspector {
-    /// Judges by `snapshot` until it is replaced, and by what `state` remembers.
-    pub fn new(snapshot: Snapshot, state: Arc<State>, options: Options) -> Self {
+    /// Judges by `snapshot` until it is replaced, and by what `keeping` remembers.
+    pub fn new(snapshot: Snapshot, keeping: Arc<Keeping>, options: Options) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { snapshot, state, ids: Ids::default(), options, seen: AtomicU64::new(0) }
+        Self { snapshot, keeping, ids: Ids::default(), options, seen: AtomicU64::new(0) }
     }
 
     /// Judges the requests that come from now on by `snapshot`.
@@ -143,16 +176,27 @@ impl Inspector {
         if !self.is_in_the_sample() {
             return Inspected::unseen(Course::Unsampled);
         }
+        let policy = &snapshot.policy;
+        let client = self.client(policy, request);
+        let country = match (policy.needs().country, client, &snapshot.countries) {
+            (true, Some(client), Some(countries)) => countries.of(client).unwrap_or_default(),
+            _ => "",
+        };
+        let now = clock::millis();
         // A fault in the engine must cost one verdict, not a thread and whatever else runs on it.
-        let client = self.options.clients.address(request.seen.headers, request.remote_addr);
-        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
         let judge = || {
             let signals = snapshot.engine.inspect(&request.seen);
-            let facts = Facts::new(&request.seen, client);
-            (snapshot.policy.decide(&facts, &signals, self.state.at(now)), signals)
+            let mut facts = Facts::new(&request.seen, client);
+            facts.country = country;
+            facts.agent = &self.options.author.hostname;
+            (facts.ja3, facts.ja4) = (request.ja3, request.ja4);
+            (policy.decide(&facts, &signals, self.keeping.state().at(now)), signals)
         };
         match catch_unwind(AssertUnwindSafe(judge)) {
-            Ok((decision, signals)) => self.inspected(&Request { client, ..*request }, decision, &signals),
+            Ok((decision, signals)) => {
+                let request = Request { client, ..*request };
+                self.inspected(&request, &snapshot, (&signals, decision), now)
+            }
             Err(_) => {
                 error!("inspection failed; the request passes");
                 Inspected::not(NotInspected::Faulted)
@@ -160,41 +204,122 @@ impl Inspector {
         }
     }
 
-    /// What `response` says about its request.
-    pub fn inspect_response(&self, response: &Response<'_>) -> Signals {
-        let snapshot = self.snapshot.load();
-        if snapshot.policy.inspects() {
-            snapshot.engine.inspect_response(response)
-        } else {
-            Signals::default()
+    /// What `response` says about its request; `awaited` is what was kept of that.
+    pub fn respond(&self, response: &Response<'_>, awaited: Option<&Awaited>) -> Responded {
+        let current = self.snapshot.load();
+        let snapshot = awaited.map_or(&**current, |awaited| &awaited.snapshot);
+        if !snapshot.policy.inspects() {
+            return Responded { signals: Signals::default(), decision: Decision::unwatched() };
         }
+        let judge = || {
+            let signals = snapshot.engine.inspect_response(response);
+            let decision = match awaited {
+                Some(Awaited { remembered, .. }) => {
+                    let moment = self.keeping.state().at(clock::millis());
+                    snapshot.policy.respond(remembered, response, &signals, moment)
+                }
+                None => {
+                    let tags = signals.iter().map(|signal| signal.tag).collect();
+                    Decision::pass(tags, FollowUp::IfAnomalous)
+                }
+            };
+            Responded { signals, decision }
+        };
+        catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|_| {
+            error!("the inspection of a response failed");
+            Responded { signals: Signals::default(), decision: Decision::unwatched() }
+        })
     }
 
     /// Writes down a request that is reported together with its response; `code` is the verdict it had.
     pub fn record(&self, request: &Request<'_>, code: i32) -> Box<Record> {
-        let client = self.options.clients.address(request.seen.headers, request.remote_addr);
-        let request = Request { client, ..*request };
-        Box::new(Record::new(&self.options.author, &request, &Signals::default(), None, code))
+        let snapshot = self.snapshot.load();
+        let request = Request { client: self.client(&snapshot.policy, request), ..*request };
+        let (signals, decision) = (Signals::default(), Decision::unwatched());
+        let found = Found { policy: &snapshot.policy, signals: &signals, decision: &decision };
+        Box::new(Record::new(&self.options.author, &request, found, None, code))
     }
 
-    fn inspected(&self, request: &Request<'_>, verdict: Decision, signals: &Signals) -> Inspected {
-        let wanted = match (self.options.recording, verdict.follow_up) {
-            (Recording::Off, FollowUp::Always) => (true, false),
-            (Recording::Signalled, FollowUp::Always) | (Recording::Every, _) => (true, true),
-            (Recording::Off | Recording::Signalled, FollowUp::IfAnomalous) => (false, false),
+    /// What is remembered of clients.
+    pub fn keeping(&self) -> &Arc<Keeping> {
+        &self.keeping
+    }
+
+    /// What stands for addresses, where the site asks for that.
+    pub fn hidden(&self) -> Option<&Anonymous> {
+        self.snapshot.load().policy.site.anonymize.then_some(&self.options.author.anonymous)
+    }
+
+    /// The policy in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    fn client(&self, policy: &Policy, request: &Request<'_>) -> Option<IpAddr> {
+        self.options.clients.address_by(
+            &policy.site.client_headers,
+            request.seen.headers,
+            request.remote_addr,
+        )
+    }
+
+    fn inspected(
+        &self,
+        request: &Request<'_>,
+        snapshot: &Arc<Snapshot>,
+        (signals, mut decision): (&Signals, Decision),
+        now: u64,
+    ) -> Inspected {
+        let recorded = match (self.options.recording, decision.logging) {
+            (Recording::Off, _) | (Recording::Signalled, Logging::Never) => false,
+            (Recording::Every, _) | (Recording::Signalled, Logging::Always) => true,
+            (Recording::Signalled, Logging::Sampled) => decision.names().next().is_some(),
         };
-        let (follow, record) = wanted;
+        let follow = recorded || decision.follow_up == FollowUp::Always;
         let id = follow.then(|| self.ids.make());
-        let code = i32::from(verdict.code());
-        let record = record.then(|| Box::new(Record::new(&self.options.author, request, signals, id, code)));
-        let (id_text, tags) = (id.map(|id| id.to_string()).unwrap_or_default(), tag_list(&verdict));
+        let code = i32::from(decision.code());
+        let found = Found { policy: &snapshot.policy, signals, decision: &decision };
+        let author = &self.options.author;
+        let record = recorded.then(|| Box::new(Record::new(author, request, found, id, code)));
+        let (id_text, tags) = (id.map(|id| id.to_string()).unwrap_or_default(), tag_list(&decision));
         let headers = self.options.headers.fill(Filling { code, id: &id_text, tags: &tags });
         let course =
-            if verdict.tags.contains(&Tag::InspectionLimit) { Course::Limited } else { Course::Inspected };
+            if decision.tags.contains(&Tag::InspectionLimit) { Course::Limited } else { Course::Inspected };
+        self.note(&decision, request.client, snapshot, now);
+        let awaited = decision
+            .remembered
+            .take()
+            .map(|remembered| Awaited { snapshot: Arc::clone(snapshot), remembered });
         let judged =
-            Judged { verdict: Box::new(verdict), id, forged_tags: request.has_forged_tags(), headers };
+            Judged { verdict: Box::new(decision), id, forged_tags: request.has_forged_tags(), headers };
         let path = if follow { path(request.seen.target) } else { Vec::new() };
-        Inspected { answer: Answer::Judged(judged), course, record, path }
+        Inspected { answer: Answer::Judged(judged), course, record, path, awaited, client: request.client }
+    }
+
+    /// Has the journal know of the flags that `decision` made or relies on.
+    fn note(&self, decision: &Decision, client: Option<IpAddr>, snapshot: &Snapshot, now: u64) {
+        for event in &decision.events {
+            if let Event::Flagged { flag, .. } = event {
+                self.keeping.flagged(flag);
+            }
+        }
+        if let Some(flag) = self.relied_on(decision, client, snapshot, now) {
+            self.keeping.relies(&flag, now);
+        }
+    }
+
+    fn relied_on(
+        &self,
+        decision: &Decision,
+        client: Option<IpAddr>,
+        snapshot: &Snapshot,
+        now: u64,
+    ) -> Option<Flag> {
+        if !decision.added.iter().any(|added| &*added.signal == SITE_FLAGGED) {
+            return None;
+        }
+        let client = Client::new(client?, snapshot.policy.site.ipv6_prefix);
+        self.keeping.state().flagged(client, FlagKind::Block, now)
     }
 
     /// Spreads the sample evenly over the requests.
@@ -216,15 +341,27 @@ impl Inspected {
             course: Course::NotInspected,
             record: None,
             path: Vec::new(),
+            awaited: None,
+            client: None,
         }
     }
 
     fn unseen(course: Course) -> Self {
         let verdict = Box::new(Decision::unwatched());
         let judged = Judged { verdict, id: None, forged_tags: false, headers: Vec::new() };
-        Self { answer: Answer::Judged(judged), course, record: None, path: Vec::new() }
+        Self {
+            answer: Answer::Judged(judged),
+            course,
+            record: None,
+            path: Vec::new(),
+            awaited: None,
+            client: None,
+        }
     }
 }
+
+/// Requests of a flagged client carry it.
+pub(crate) const SITE_FLAGGED: &str = "SITE-FLAGGED-IP";
 
 /// What is kept of a target until the response: what the response says depends on the path alone.
 fn path(target: &[u8]) -> Vec<u8> {

@@ -5,14 +5,18 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod anonymous;
 pub mod answer;
 pub mod check_config;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod contexts;
 pub mod counters;
 pub mod debug_log;
 pub mod drain;
+pub mod events;
+pub mod geo;
 pub mod headers;
 pub mod health;
 pub mod ids;
@@ -23,6 +27,9 @@ pub mod listen;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod otlp;
+pub mod outlets;
+pub mod policy_files;
 pub mod process;
 pub mod proxy;
 pub mod record;
@@ -34,5 +41,7 @@ pub mod service;
 pub mod sink;
 pub mod snapshot;
 pub mod startup;
+pub mod state;
 pub mod statsd;
 pub mod uploads;
+pub mod watch;

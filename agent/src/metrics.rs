@@ -73,6 +73,30 @@ impl Collector for Source {
         for (tag, count) in counters.signals.all().filter(|(_, count)| *count > 0) {
             ConstCounter::new(count).encode(metric.encode_family(&[("tag", tag.as_str())])?)?;
         }
+        let mut metric = encoder.encode_descriptor(
+            "waf_policy_signals",
+            "Signals that the policy added",
+            None,
+            MetricType::Counter,
+        )?;
+        for (name, count) in counters.signals.named() {
+            ConstCounter::new(count).encode(metric.encode_family(&[("signal", name.as_str())])?)?;
+        }
+        let usage = self.service.keeping.state().usage();
+        let evicted = [
+            ("counters", usage.counters_evicted),
+            ("flags", usage.flags_evicted),
+            ("rates", usage.rates_evicted),
+        ];
+        let mut metric = encoder.encode_descriptor(
+            "waf_state_evicted",
+            "What had to be forgotten for others",
+            None,
+            MetricType::Counter,
+        )?;
+        for (kind, count) in evicted {
+            ConstCounter::new(count).encode(metric.encode_family(&[("kind", kind)])?)?;
+        }
         histogram(
             &mut encoder,
             "waf_decision",
@@ -97,6 +121,7 @@ impl Collector for Source {
 impl Source {
     fn gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let service = &self.service;
+        let usage = service.keeping.state().usage();
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let gauges = [
             (
@@ -110,6 +135,18 @@ impl Source {
                 number(service.contexts.len()),
             ),
             ("waf_memory_held_bytes", "Bytes that unfinished messages hold", number(service.memory.held())),
+            (
+                "waf_state_counters",
+                "Counts of signals by address that are remembered",
+                number(usage.counters),
+            ),
+            ("waf_state_flags", "Flagged clients", number(usage.flags)),
+            ("waf_state_rates", "Clients that rate limits count", number(usage.rates)),
+            (
+                "waf_state_degraded",
+                "1 where the end of the process would forget flags and counts",
+                i64::from(self.health.state_fault().is_some()),
+            ),
             (
                 "waf_degraded",
                 "1 where the last reload failed and the old policy is in force",

@@ -4,16 +4,31 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use portcullis_detect::{Header, Location, Signal, Signals};
+use portcullis_policy::redact::{self, REDACTED};
+use portcullis_policy::{Decision, Policy};
 use portcullis_protocol::Pair;
 use serde::Serialize;
 
+use crate::anonymous::Anonymous;
 use crate::ids::RequestId;
 use crate::request::Request;
-use portcullis_policy::redact::{self, REDACTED};
 
 /// Headers of a record, and bytes of one text in it.
 const MOST_HEADERS: usize = 64;
 const MOST_BYTES: usize = 1024;
+
+/// Headers in which proxies write addresses.
+const ADDRESSES: &[&str] = &[
+    "x-forwarded-for",
+    "forwarded",
+    "x-real-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "fastly-client-ip",
+    "via",
+];
 
 /// A request as one line of JSON tells it. Secrets are gone before one is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +61,8 @@ pub struct Record {
     user_agent: String,
     #[serde(rename = "WAFResponse")]
     waf_response: i32,
+    #[serde(skip)]
+    millis: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,11 +76,11 @@ struct Field {
 #[serde(rename_all = "PascalCase")]
 struct Finding {
     #[serde(rename = "Type")]
-    tag: &'static str,
+    tag: String,
     location: &'static str,
     name: String,
     value: String,
-    detector: &'static str,
+    detector: String,
     redaction: &'static str,
 }
 
@@ -74,6 +91,19 @@ pub struct Author {
     pub hostname: Arc<str>,
     /// Stands for the server type that the module names, unless empty.
     pub flavor: String,
+    /// Hides addresses where the site asks for that.
+    pub anonymous: Anonymous,
+}
+
+/// What was found in a request, and what was made of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// What it was judged by.
+    pub policy: &'a Policy,
+    /// What was found.
+    pub signals: &'a Signals,
+    /// What was decided.
+    pub decision: &'a Decision,
 }
 
 /// What became of the response.
@@ -94,7 +124,7 @@ impl Record {
     pub fn new(
         author: &Author,
         request: &Request<'_>,
-        signals: &Signals,
+        found: Found<'_>,
         id: Option<RequestId>,
         code: i32,
     ) -> Self {
@@ -102,17 +132,18 @@ impl Record {
         let flavor =
             if author.flavor.is_empty() { text(request.server_flavor) } else { author.flavor.clone() };
         let path = text(redact::without_query(seen.target));
+        let hidden = found.policy.site.anonymize.then_some(&author.anonymous);
+        let address = request.client.map(|client| hidden.map_or(client, |hidden| hidden.of(client)));
+        let fields = seen.headers.iter().take(MOST_HEADERS);
         Self {
             version: "1",
             timestamp: timestamp(request.millis),
             method: text(seen.method),
             path: path_only(&path),
             protocol: text(seen.protocol),
-            remote_addr: request
-                .client
-                .map_or_else(|| text(request.remote_addr), |client| client.to_string()),
+            remote_addr: address.map_or_else(|| text(request.remote_addr), |client| client.to_string()),
             request_id: id.map(|id| id.to_string()).unwrap_or_default(),
-            request_headers: seen.headers.iter().take(MOST_HEADERS).map(field).collect(),
+            request_headers: fields.map(|header| field_of_client(header, hidden)).collect(),
             response_code: -1,
             response_headers: Vec::new(),
             response_millis: -1,
@@ -121,7 +152,8 @@ impl Record {
             server_flavor: flavor,
             server_hostname: Arc::clone(&author.hostname),
             server_name: text(seen.authority),
-            signals: signals.iter().map(finding).collect(),
+            signals: findings(found.signals, found.decision),
+            millis: request.millis,
             tls_cipher: text(seen.tls_cipher),
             tls_protocol: text(seen.tls_protocol),
             uri: path,
@@ -131,13 +163,18 @@ impl Record {
     }
 
     /// Adds the response and what was found in it.
-    pub fn answer(&mut self, answered: Answered<'_>, signals: &Signals) {
+    pub fn answer(&mut self, answered: Answered<'_>, signals: &Signals, decision: &Decision) {
         self.response_code = answered.code;
         self.response_millis = answered.millis;
         self.response_size = answered.size;
         let headers = answered.headers.iter().take(MOST_HEADERS);
         self.response_headers = headers.map(|(name, value)| field(&Header { name, value })).collect();
-        self.signals.extend(signals.iter().map(finding));
+        self.signals.extend(findings(signals, decision));
+    }
+
+    /// When the request came, in milliseconds since 1970; 0 where nobody said.
+    pub fn millis(&self) -> i64 {
+        self.millis
     }
 
     /// About how many bytes it takes.
@@ -152,6 +189,28 @@ impl Record {
 
 fn field(header: &Header<'_>) -> Field {
     Field { name: text(header.name), value: cut(redact::header(header.name, header.value)) }
+}
+
+/// The same for a request where addresses may have to be hidden: headers of proxies hold them.
+fn field_of_client(header: &Header<'_>, hidden: Option<&Anonymous>) -> Field {
+    let is_address = || ADDRESSES.iter().any(|name| header.name.eq_ignore_ascii_case(name.as_bytes()));
+    match hidden {
+        Some(_) if is_address() => Field { name: text(header.name), value: REDACTED.to_owned() },
+        Some(_) | None => field(header),
+    }
+}
+
+/// What was found without what rules exclude, then what the policy added.
+fn findings(signals: &Signals, decision: &Decision) -> Vec<Finding> {
+    let added = decision.added.iter().map(|added| Finding {
+        tag: added.signal.to_string(),
+        location: Location::Request.as_str(),
+        name: String::new(),
+        value: String::new(),
+        detector: added.detector.to_string(),
+        redaction: "none",
+    });
+    decision.kept(signals).map(finding).chain(added).collect()
 }
 
 fn finding(signal: &Signal) -> Finding {
@@ -170,11 +229,11 @@ fn finding(signal: &Signal) -> Finding {
         }
     };
     Finding {
-        tag: signal.tag.as_str(),
+        tag: signal.tag.as_str().to_owned(),
         location: signal.location.as_str(),
         name,
         value: cut(value),
-        detector: signal.detector,
+        detector: signal.detector.to_owned(),
         redaction,
     }
 }
@@ -229,24 +288,42 @@ mod tests {
     }
 
     fn record(signals: Vec<Signal>) -> Record {
+        record_by(&Policy::default(), signals)
+    }
+
+    fn record_by(policy: &Policy, signals: Vec<Signal>) -> Record {
         let headers = [
             Header { name: b"User-Agent", value: b"curl/8" },
             Header { name: b"Cookie", value: b"session=hunter2" },
+            Header { name: b"X-Forwarded-For", value: b"192.0.2.1" },
             Header { name: b"Referer", value: b"/from?token=hunter2" },
         ];
+        let client = Some([192, 0, 2, 1].into());
         let target = b"http://shop.example/a/b?password=hunter2";
         let seen = Seen { target, headers: &headers, ..Seen::default() };
-        let request =
-            Request { seen, remote_addr: b"192.0.2.1", millis: 1_790_000_000_123, ..Request::default() };
-        let author = Author { hostname: "agent-1".into(), flavor: String::new() };
-        Record::new(&author, &request, &signals.into_iter().collect(), None, 406)
+        let request = Request {
+            seen,
+            remote_addr: b"192.0.2.1",
+            client,
+            millis: 1_790_000_000_123,
+            ..Request::default()
+        };
+        let author =
+            Author { hostname: "agent-1".into(), flavor: String::new(), anonymous: Anonymous::new(b"key") };
+        let (signals, decision) = (signals.into_iter().collect(), Decision::unwatched());
+        let found = Found { policy, signals: &signals, decision: &decision };
+        Record::new(&author, &request, found, None, 406)
     }
 
     #[test]
     fn has_the_form_that_consumers_know() {
         let mut record = record(vec![signal(Location::QueryString, "q", "../../etc/passwd")]);
         let pair = ("Set-Cookie".into(), "hunter2".into());
-        record.answer(Answered { code: 404, millis: 5, size: 10, headers: &[pair] }, &Signals::default());
+        record.answer(
+            Answered { code: 404, millis: 5, size: 10, headers: &[pair] },
+            &Signals::default(),
+            &Decision::unwatched(),
+        );
         let line = serde_json::to_value(&record).unwrap();
         assert_eq!(line["Version"], "1");
         assert_eq!(line["Timestamp"], "2026-09-21T14:13:20.123Z");
@@ -278,5 +355,15 @@ mod tests {
         let line = serde_json::to_string(&record).unwrap();
         assert!(!line.contains("hunter2"), "{line}");
         assert_eq!(line.matches(REDACTED).count(), 5, "{line}");
+    }
+
+    #[test]
+    fn holds_no_address_where_the_site_hides_them() {
+        let policy = r#"{"site": {"agentAnonMode": "EU"}}"#;
+        let policy = Policy::from_json("policy.json", policy).unwrap();
+        let line = serde_json::to_string(&record_by(&policy, Vec::new())).unwrap();
+        assert!(!line.contains("192.0.2.1") && line.contains(r#""RemoteAddr":"fd"#), "{line}");
+        let line = serde_json::to_string(&record(Vec::new())).unwrap();
+        assert_eq!(line.matches("192.0.2.1").count(), 2, "{line}");
     }
 }

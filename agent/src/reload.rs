@@ -1,20 +1,50 @@
-//! SIGHUP: the policy and the secrets anew, the logs opened again.
+//! A reload: the policy and the secrets anew, the logs opened again. SIGHUP, `POST /reload` and a change of the policy's
+//! files ask for one.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use portcullis_config::Settings;
 use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::config;
 use crate::debug_log::{self, Level};
+use crate::events::What;
 use crate::health::Health;
 use crate::lines::Lines;
 use crate::logging::Log;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
+
+/// Asks for reloads; one is done after the other.
+#[derive(Clone, Debug)]
+pub struct Requests(mpsc::Sender<Request>);
+
+/// What asked, to be told what became of it.
+pub type Request = oneshot::Sender<Result<(), String>>;
+
+impl Requests {
+    /// Makes the two ends.
+    pub fn channel() -> (Self, mpsc::Receiver<Request>) {
+        let (sender, receiver) = mpsc::channel(16);
+        (Self(sender), receiver)
+    }
+
+    /// Asks for a reload and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with what was to be loaded.
+    pub async fn ask(&self) -> Result<(), String> {
+        let ended = || "the agent is ending".to_owned();
+        let (reply, outcome) = oneshot::channel();
+        self.0.send(reply).await.map_err(|_| ended())?;
+        outcome.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
 
 /// What a reload needs.
 #[derive(Debug)]
@@ -35,33 +65,36 @@ pub struct Reload {
 
 impl Reload {
     /// Reloads. What can not be used leaves the old in force, and is loud.
-    pub async fn run(self: &Arc<Self>) {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub async fn run(self: &Arc<Self>) -> Result<(), String> {
         let reload = Arc::clone(self);
         // It reads files and builds automata.
-        if spawn_blocking(move || reload.blocking()).await.is_err() {
-            self.failed("the reload has failed");
+        let outcome = spawn_blocking(move || reload.blocking()).await;
+        let outcome = outcome.unwrap_or_else(|_| Err("the reload has failed".to_owned()));
+        if let Err(fault) = &outcome {
+            self.failed(fault);
         }
+        outcome
     }
 
-    fn blocking(&self) {
+    fn blocking(&self) -> Result<(), String> {
         if let Err(error) = self.log.reopen() {
             error!(%error, "cannot open log-out again; the old one stays");
         }
-        if let Some(data_log) = &self.service.data_log {
-            data_log.reopen();
-        }
+        self.service.outlets.reopen();
         if let Some(uploads) = &self.uploads {
             uploads.reopen();
         }
-        let resolved = match config::from_process(self.args.clone()) {
-            Ok(resolved) => resolved,
-            Err(problems) => return self.failed(&problems.to_string()),
-        };
+        let resolved = config::from_process(self.args.clone()).map_err(|problems| problems.to_string())?;
         let old = self.settings.load_full();
-        let snapshot = match Snapshot::load(&resolved.settings) {
-            Ok(snapshot) => snapshot,
-            Err(error) => return self.failed(&format!("{:#}", anyhow::Error::from(error))),
-        };
+        let snapshot = Snapshot::load(&resolved.settings)
+            .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+        for warning in snapshot.policy.warnings() {
+            warn!(%warning, "policy");
+        }
         let mode = snapshot.policy.site.mode;
         let updates = self.service.debug.config_updates;
         if updates > Level::Off {
@@ -74,7 +107,9 @@ impl Reload {
         self.keep(&old, &resolved.settings);
         self.service.counters.reloads.add();
         self.health.reloaded(None);
+        self.service.outlets.event(What::PolicyLoaded { mode: format!("{mode:?}").to_lowercase() });
         info!(?mode, "reloaded");
+        Ok(())
     }
 
     /// Takes over what a reload may change, and names what it may not.
@@ -87,6 +122,7 @@ impl Reload {
         }
         let mut kept = old.clone();
         kept.policy_file = new.policy_file.clone();
+        kept.geo_database = new.geo_database.clone();
         kept.accesskeyid = new.accesskeyid.clone();
         kept.accesskeyid_file = new.accesskeyid_file.clone();
         kept.secretaccesskey = new.secretaccesskey.clone();
@@ -97,10 +133,17 @@ impl Reload {
     fn failed(&self, fault: &str) {
         self.service.counters.reloads_failed.add();
         self.health.reloaded(Some(fault.to_owned()));
+        self.service.outlets.event(What::PolicyRefused { fault: fault.to_owned() });
         // Last: whoever reads it finds the rest as it says.
         error!(fault, "cannot reload; the old policy stays in force");
     }
 }
 
-const CHANGEABLE: &[&str] =
-    &["policy-file", "accesskeyid", "accesskeyid-file", "secretaccesskey", "secretaccesskey-file"];
+const CHANGEABLE: &[&str] = &[
+    "policy-file",
+    "geo-database",
+    "accesskeyid",
+    "accesskeyid-file",
+    "secretaccesskey",
+    "secretaccesskey-file",
+];

@@ -19,6 +19,10 @@ pub struct Request<'a> {
     pub millis: i64,
     /// What kind of server the caller is part of.
     pub server_flavor: &'a [u8],
+    /// Fingerprints of the client's TLS hello; empty where the caller has none.
+    pub ja3: &'a str,
+    /// The same in the newer form.
+    pub ja4: &'a str,
 }
 
 impl Request<'_> {
@@ -52,6 +56,8 @@ pub fn with_message<T>(message: &RpcMsgIn<'_>, judge: impl FnOnce(&Request<'_>) 
         client: None,
         millis,
         server_flavor: &message.server_flavor,
+        ja3: std::str::from_utf8(&message.ja3).unwrap_or_default(),
+        ja4: std::str::from_utf8(&message.ja4).unwrap_or_default(),
     })
 }
 

@@ -9,22 +9,25 @@ use portcullis_config::{Resolved, Settings};
 use portcullis_protocol::frame;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::counters::Counters;
 use crate::drain;
 use crate::health::{Health, Stage};
+use crate::lines::Writer;
 use crate::listen::{self, Limits, bind};
 use crate::logging::Log;
 use crate::process;
-use crate::reload::Reload;
+use crate::reload::{Reload, Request, Requests};
 use crate::repeats;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::startup::{self, Tasks, or};
 use crate::statsd::Statsd;
 use crate::uploads::Uploads;
+use crate::watch;
 
 /// Bytes that a message may have beside the body: headers, target, keys.
 const AROUND_THE_BODY: usize = 1024 * 1024;
@@ -91,9 +94,15 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     let snapshot = Snapshot::load(settings)?;
     let (mode, policy) = (snapshot.policy.site.mode, settings.policy_file.as_ref());
     let inspecting = or(*settings.max_inspecting, INSPECTING_PER_THREAD.saturating_mul(threads));
-    let (service, writer) = startup::service(settings, snapshot, inspecting, &counters)?;
+    let fingerprint = snapshot.fingerprint;
+    for warning in snapshot.policy.warnings() {
+        warn!(target: repeats::STARTUP, %warning, "policy");
+    }
+    let made = startup::service(settings, snapshot, inspecting, &counters, &health)?;
+    let service = made.service;
+    let (requests, asked) = Requests::channel();
     let (uploads, upload_log) = Uploads::new(settings, startup::hostname(settings), threads, &counters)?;
-    startup::questions(&in_force, &service, &health, &mut tasks).await?;
+    startup::questions(&in_force, &service, &health, &requests, &mut tasks).await?;
     let backlog = u32::try_from(*settings.max_backlog).ok().filter(|backlog| *backlog > 0).unwrap_or(BACKLOG);
     let listener = bind::bind(&settings.rpc_address, *settings.rpc_socket_mode, backlog).await?;
     let address = listener.address();
@@ -105,6 +114,9 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     if let Some(statsd) = Statsd::new(settings) {
         tasks.spawn(statsd.run(Arc::clone(&service)));
     }
+    let exporting = made.exporter.map(|exporter| tokio::spawn(exporter.run()));
+    let watched = settings.clone();
+    tasks.spawn(async move { watch::watch(&watched, fingerprint, requests).await });
     if let Some(uploads) = uploads {
         tasks.spawn(uploads.run(Arc::clone(&service)));
     }
@@ -122,7 +134,7 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
         uploads: upload_log.as_ref().map(|(log, _)| Arc::clone(log)),
         args,
     };
-    signals.until_the_end(&Arc::new(reload)).await;
+    signals.until_the_end(&Arc::new(reload), asked).await;
     health.enter(Stage::Draining);
     drain.begin();
     let grace: Duration = settings.shutdown_grace.0;
@@ -131,8 +143,13 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     }
     listening.abort();
     service.end();
-    if let Some(writer) = writer {
-        writer.join();
+    // What waits is sent as long as there is grace.
+    if let Some(exporting) = exporting {
+        let _in_time = timeout(grace, exporting).await;
+    }
+    made.writers.into_iter().for_each(Writer::join);
+    if let Some(keepers) = made.keepers {
+        keepers.join();
     }
     if let Some((log, writer)) = upload_log {
         log.end();
@@ -160,14 +177,20 @@ impl Signals {
     }
 
     /// Waits until the process is told to end, and reloads meanwhile.
-    async fn until_the_end(&mut self, reload: &Arc<Reload>) {
+    async fn until_the_end(&mut self, reload: &Arc<Reload>, mut asked: mpsc::Receiver<Request>) {
         loop {
             tokio::select! {
                 _ = self.terminated.recv() => return info!("SIGTERM: draining"),
                 _ = self.interrupted.recv() => return info!("SIGINT: draining"),
                 _ = self.hung_up.recv() => {
                     info!("SIGHUP: reloading");
-                    reload.run().await;
+                    // What is wrong is in the log already.
+                    let _outcome = reload.run().await;
+                }
+                Some(reply) = asked.recv() => {
+                    info!("reloading");
+                    // Who asked may be gone.
+                    let _gone = reply.send(reload.run().await);
                 }
             }
         }

@@ -1,28 +1,31 @@
 //! What the listeners call: decoding, the choice of thread, reports.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_detect::{Header, Response, Signals};
-use portcullis_policy::Action;
+use portcullis_policy::{Action, Client, Decision, Event, Flag, redact};
 use portcullis_protocol::{DecodeError, RpcMsgIn, RpcMsgIn2};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use crate::anonymous::Anonymous;
 use crate::answer::{Answer, Judged, NotInspected};
+use crate::clock;
 use crate::contexts::{Context, Contexts};
 use crate::counters::Counters;
 use crate::debug_log::{self, DebugLog, Level};
 use crate::ids::RequestId;
-use crate::inspector::{Course, Inspected, Inspector, Recording};
-use crate::lines::DataLog;
+use crate::inspector::{Awaited, Course, Inspected, Inspector, Recording, Responded, SITE_FLAGGED};
 use crate::memory::Memory;
+use crate::outlets::Outlets;
 use crate::record::{Answered, Record};
 use crate::request;
-use portcullis_policy::redact;
+use crate::state::Keeping;
 
 /// Messages up to this size are inspected where they are read: handing one over costs more than inspecting it.
 const INLINE_BYTES: usize = 4 * 1024;
@@ -40,8 +43,10 @@ pub struct Service {
     pub memory: Arc<Memory>,
     /// Requests whose response is to be reported.
     pub contexts: Contexts,
-    /// Where requests are written down.
-    pub data_log: Option<DataLog>,
+    /// Where requests and events are written down.
+    pub outlets: Outlets,
+    /// What is remembered of clients.
+    pub keeping: Arc<Keeping>,
     /// Room for requests that are inspected on threads of their own.
     large: Arc<Semaphore>,
     limits: Limits,
@@ -63,17 +68,18 @@ pub struct Limits {
 }
 
 impl Service {
-    /// Puts requests before `inspector`, and what is written down into `data_log`.
+    /// Puts requests before `inspector`, and what is written down into `outlets`.
     pub fn new(
         inspector: Inspector,
         counters: Arc<Counters>,
         limits: Limits,
         debug: DebugLog,
-        data_log: Option<DataLog>,
+        outlets: Outlets,
     ) -> Self {
         let large = Arc::new(Semaphore::new(limits.inspecting.min(Semaphore::MAX_PERMITS)));
         let (memory, contexts) = (Arc::default(), Contexts::new(limits.context));
-        Self { inspector, counters, debug, memory, contexts, data_log, large, limits }
+        let keeping = Arc::clone(inspector.keeping());
+        Self { inspector, counters, debug, memory, contexts, outlets, keeping, large, limits }
     }
 
     /// Judges the request that `message` describes.
@@ -88,8 +94,14 @@ impl Service {
         let started = Instant::now();
         self.debug.message("PreRequest", &message);
         let inspected = self.judged(message, started).await?;
+        let answer = self.settle(inspected);
+        if let Answer::Judged(judged) = &answer
+            && is_about_a_flag(&judged.verdict)
+        {
+            self.keeping.settled().await;
+        }
         self.counters.decision.add(started.elapsed());
-        Ok(self.settle(inspected))
+        Ok(answer)
     }
 
     async fn judged(self: &Arc<Self>, message: Bytes, started: Instant) -> Result<Inspected, DecodeError> {
@@ -129,16 +141,16 @@ impl Service {
             size: report.response_size.unwrap_or(-1),
             headers: &report.headers_out,
         };
-        let signals = self.response_signals(&answered, redact::without_query(&report.uri));
+        let responded = self.responded(&answered, redact::without_query(&report.uri), None);
         let wanted = match self.inspector.recording() {
             Recording::Off => false,
-            Recording::Signalled => !signals.is_empty() || self.is_anomalous(&answered),
+            Recording::Signalled => !responded.signals.is_empty() || self.is_anomalous(&answered),
             Recording::Every => true,
         };
         if wanted {
             let code = report.waf_response.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
             let mut record = request::with_message(&report, |request| self.inspector.record(request, code));
-            record.answer(answered, &signals);
+            record.answer(answered, &responded.signals, &responded.decision);
             self.write_down(Some(record));
         }
         Ok(())
@@ -164,9 +176,9 @@ impl Service {
             size: report.response_size,
             headers: &report.headers_out,
         };
-        let signals = self.response_signals(&answered, &context.path);
+        let responded = self.responded(&answered, &context.path, context.awaited.as_ref());
         let record = context.record.map(|mut record| {
-            record.answer(answered, &signals);
+            record.answer(answered, &responded.signals, &responded.decision);
             record
         });
         self.write_down(record);
@@ -193,16 +205,29 @@ impl Service {
             self.counters.expired.add();
             self.write_down(context.record);
         }
+        for flag in self.keeping.state().sweep(clock::millis()) {
+            self.outlets.expired(&flag, "time", self.hidden().as_ref(), &self.counters);
+        }
     }
 
-    /// Writes down what still waits for a response, and ends the log of requests.
+    /// Forgets flags and counts of the client at `address`, and returns the flags that held.
+    pub fn unflag(&self, address: IpAddr) -> Vec<Flag> {
+        let client = Client::new(address, self.inspector.snapshot().policy.site.ipv6_prefix);
+        let gone = self.keeping.state().unflag(client, clock::millis());
+        for flag in &gone {
+            self.keeping.cleared(flag);
+            self.outlets.expired(flag, "operator", self.hidden().as_ref(), &self.counters);
+        }
+        gone
+    }
+
+    /// Writes down what still waits for a response, and ends what writes.
     pub fn end(&self) {
         for context in self.contexts.clear() {
             self.write_down(context.record);
         }
-        if let Some(data_log) = &self.data_log {
-            data_log.end();
-        }
+        self.outlets.end();
+        self.keeping.end();
     }
 
     fn judge(&self, message: &[u8]) -> Result<Inspected, DecodeError> {
@@ -219,7 +244,7 @@ impl Service {
 
     /// Does what follows from an answer that is given. One that came too late never gets here.
     fn settle(&self, inspected: Inspected) -> Answer {
-        let Inspected { answer, course, record, path } = inspected;
+        let Inspected { answer, course, record, path, awaited, client } = inspected;
         let counters = &self.counters;
         match course {
             Course::Inspected | Course::NotInspected => {}
@@ -236,9 +261,10 @@ impl Service {
             Answer::Judged(judged) => {
                 if matches!(course, Course::Inspected | Course::Limited) {
                     self.count(judged);
+                    self.happened(&judged.verdict.events, client);
                 }
                 match judged.id {
-                    Some(id) => self.remember(id, Context { record, path }),
+                    Some(id) => self.remember(id, Context { record, path, awaited }),
                     None => self.write_down(record),
                 }
             }
@@ -253,6 +279,7 @@ impl Service {
             Action::Block { .. } | Action::Redirect { .. } => self.counters.blocked.add(),
         }
         self.counters.signals.add(&judged.verdict.tags);
+        self.counters.signals.add_named(judged.verdict.added.iter().map(|added| &*added.signal));
         debug!(code = judged.verdict.code(), tags = ?judged.verdict.tags, id = ?judged.id, "request judged");
     }
 
@@ -277,17 +304,37 @@ impl Service {
     }
 
     fn write_down(&self, record: Option<Box<Record>>) {
-        if let (Some(data_log), Some(record)) = (&self.data_log, record) {
-            data_log.put(record);
+        if let Some(record) = record {
+            self.outlets.record(record);
         }
     }
 
-    fn response_signals(&self, answered: &Answered<'_>, target: &[u8]) -> Signals {
-        let Ok(code) = u16::try_from(answered.code) else { return Signals::default() };
+    fn responded(&self, answered: &Answered<'_>, target: &[u8], awaited: Option<&Awaited>) -> Responded {
+        let Ok(code) = u16::try_from(answered.code) else {
+            return Responded { signals: Signals::default(), decision: Decision::unwatched() };
+        };
         let headers: Vec<_> = answered.headers.iter().map(|(name, value)| Header { name, value }).collect();
-        let signals = self.inspector.inspect_response(&Response { code, target, headers: &headers });
-        self.counters.signals.add(&signals.iter().map(|signal| signal.tag).collect::<Vec<_>>());
-        signals
+        let responded = self.inspector.respond(&Response { code, target, headers: &headers }, awaited);
+        self.counters.signals.add(&responded.decision.tags);
+        self.counters.signals.add_named(responded.decision.added.iter().map(|added| &*added.signal));
+        for event in &responded.decision.events {
+            if let Event::Flagged { flag, .. } = event {
+                self.keeping.flagged(flag);
+            }
+        }
+        self.happened(&responded.decision.events, None);
+        responded
+    }
+
+    fn happened(&self, events: &[Event], client: Option<IpAddr>) {
+        let hidden = if events.is_empty() { None } else { self.hidden() };
+        for event in events {
+            self.outlets.happened(event, client, hidden.as_ref(), &self.counters);
+        }
+    }
+
+    fn hidden(&self) -> Option<Anonymous> {
+        self.inspector.hidden().cloned()
     }
 
     fn is_anomalous(&self, answered: &Answered<'_>) -> bool {
@@ -309,6 +356,12 @@ impl Service {
             info!(target: debug_log::TARGET, code, ?tags, course = ?inspected.course, request = shown, "request inspected");
         }
     }
+}
+
+/// Whether the answer shows that a client is flagged, or makes it so.
+fn is_about_a_flag(decision: &Decision) -> bool {
+    let flags = |event: &Event| matches!(event, Event::Flagged { .. });
+    decision.events.iter().any(flags) || decision.added.iter().any(|added| &*added.signal == SITE_FLAGGED)
 }
 
 #[cfg(test)]

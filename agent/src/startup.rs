@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -10,15 +11,21 @@ use portcullis_policy::{Secret, State, StateLimits};
 use tokio::task::AbortHandle;
 use tracing::warn;
 
-use crate::admin::{self, Questions};
+use crate::admin::{self, Admin, Questions};
+use crate::counters::Counters;
 use crate::debug_log::DebugLog;
+use crate::events::{EventsLog, What};
 use crate::health::Health;
 use crate::inspector::{Inspector, Options};
 use crate::lines::{DataLog, Kind, Writer};
 use crate::metrics::Metrics;
+use crate::otlp::{Exporter, Otlp};
+use crate::outlets::Outlets;
 use crate::process;
+use crate::reload::Requests;
 use crate::service::{Limits, Service};
 use crate::snapshot::Snapshot;
+use crate::state::{Keeping, Threads};
 
 /// Records that may wait where nobody says how many.
 const RECORDS: usize = 10_000;
@@ -40,7 +47,20 @@ impl Drop for Tasks {
     }
 }
 
-/// Makes the service, and the thread that writes requests down.
+/// The service, and what has to be waited for at the end.
+#[derive(Debug)]
+pub struct Made {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Threads that write files of lines.
+    pub writers: Vec<Writer>,
+    /// Threads that keep the state.
+    pub keepers: Option<Threads>,
+    /// What sends records away.
+    pub exporter: Option<Exporter>,
+}
+
+/// Makes the service, and the threads that write.
 ///
 /// # Errors
 ///
@@ -49,18 +69,24 @@ pub fn service(
     settings: &Settings,
     snapshot: Snapshot,
     inspecting: usize,
-    counters: &Arc<crate::counters::Counters>,
-) -> anyhow::Result<(Arc<Service>, Option<Writer>)> {
+    counters: &Arc<Counters>,
+    health: &Arc<Health>,
+) -> anyhow::Result<Made> {
+    let mut writers = Vec::new();
+    let (outlets, exporter) = outlets(settings, counters, &mut writers)?;
+    let options = Options::new(settings, hostname(settings))?;
     let secret = Secret::new(settings.secretaccesskey.value.expose().as_bytes());
-    let state = Arc::new(State::new(StateLimits::default(), &secret));
-    let inspector = Inspector::new(snapshot, state, Options::new(settings, hostname(settings))?);
-    let records = or(*settings.max_records, RECORDS);
-    let started =
-        settings.waf_data_log.as_ref().map(|path| DataLog::start(Kind::DATA, path, records, counters));
-    let (data_log, writer) = match started.transpose()? {
-        Some((data_log, writer)) => (Some(data_log), Some(writer)),
-        None => (None, None),
-    };
+    let state = Arc::new(State::new(state_limits(*settings.state_addresses), &secret));
+    let folder = settings.shared_cache_dir.value.as_path();
+    // More often than that the disk has nothing else to do.
+    let every = settings.snapshot_interval.0.max(Duration::from_millis(100));
+    let (keeping, keepers, restored) = Keeping::restore(folder, state, every, counters, health);
+    if let Some(restored) = restored {
+        let age = restored.age / 1000;
+        outlets.event(What::StateRestored { flags: restored.flags, counters: restored.counters, age });
+    }
+    outlets.event(What::PolicyLoaded { mode: format!("{:?}", snapshot.policy.site.mode).to_lowercase() });
+    let inspector = Inspector::new(snapshot, Arc::new(keeping), options);
     let limits = Limits {
         inspecting,
         time: settings.inspection_timeout.0,
@@ -69,7 +95,42 @@ pub fn service(
         anomaly_time: settings.inspection_anomaly_duration.0,
     };
     let debug = DebugLog::new(settings);
-    Ok((Arc::new(Service::new(inspector, Arc::clone(counters), limits, debug, data_log)), writer))
+    let service = Service::new(inspector, Arc::clone(counters), limits, debug, outlets);
+    Ok(Made { service: Arc::new(service), writers, keepers, exporter })
+}
+
+fn outlets(
+    settings: &Settings,
+    counters: &Arc<Counters>,
+    writers: &mut Vec<Writer>,
+) -> anyhow::Result<(Outlets, Option<Exporter>)> {
+    let records = or(*settings.max_records, RECORDS);
+    let mut outlets = Outlets::default();
+    if let Some(path) = settings.waf_data_log.as_ref() {
+        let (log, writer) = DataLog::start(Kind::DATA, path, records, counters)?;
+        writers.push(writer);
+        outlets.data_log = Some(log);
+    }
+    if let Some(path) = settings.events_log.as_ref() {
+        let (log, writer) = EventsLog::start(Kind::EVENTS, path, records, counters)?;
+        writers.push(writer);
+        outlets.events_log = Some(log);
+    }
+    let url = settings.otlp_logs_url.value.as_str();
+    if url.is_empty() {
+        return Ok((outlets, None));
+    }
+    let (otlp, exporter) = Otlp::new(url, records, hostname(settings), counters)?;
+    outlets.otlp = Some(otlp);
+    Ok((outlets, Some(exporter)))
+}
+
+fn state_limits(addresses: u64) -> StateLimits {
+    let default = StateLimits::default();
+    match or(addresses, 0) {
+        0 => default,
+        counters => StateLimits { counters, flags: counters.div_ceil(10), rates: counters.div_ceil(5) },
+    }
 }
 
 /// The agent's name in records.
@@ -89,6 +150,7 @@ pub async fn questions(
     settings: &Arc<ArcSwap<Settings>>,
     service: &Arc<Service>,
     health: &Arc<Health>,
+    requests: &Requests,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
     let in_force = settings.load_full();
@@ -99,8 +161,14 @@ pub async fn questions(
         let listener = admin::bind("admin-listener", address).await?;
         announce("admin-listener", &listener);
         let metrics = Metrics::new(Arc::clone(service), Arc::clone(health));
-        let (health, settings) = (Arc::clone(health), Arc::clone(settings));
-        tasks.spawn(admin::serve(listener, Arc::new(Questions::Admin { metrics, health, settings })));
+        let admin = Admin {
+            metrics,
+            health: Arc::clone(health),
+            settings: Arc::clone(settings),
+            service: Arc::clone(service),
+            requests: requests.clone(),
+        };
+        tasks.spawn(admin::serve(listener, Arc::new(Questions::Admin(Box::new(admin)))));
     }
     if let Some(address) = in_force.startup_probe_listener.as_ref() {
         let listener = admin::bind("startup-probe-listener", address).await?;

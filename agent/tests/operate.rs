@@ -185,7 +185,7 @@ fn adds_the_operators_headers_and_logs_what_it_is_told_to() {
             .env("SIGSCI_LOG_LEVEL", "info");
     });
     let reply = agent.exchange(&pre_request(ATTACK));
-    assert!(verdict(&reply).request_headers.contains(&("X-Waf".into(), "406/XSS".into())));
+    assert!(verdict(&reply).request_headers.contains(&("X-Waf".into(), "406/XSS,BLOCKED".into())));
     let line = agent.await_log("request blocked");
     assert!(line.contains("code=406") && !line.contains("hunter2"), "{line}");
     assert!(agent.await_log("web output").contains("WAFResponse"));

@@ -66,7 +66,7 @@ fn blocks_an_attack_names_it_and_gives_an_id() {
     let reply = agent.exchange(&pre_request(ATTACK));
     let answer = verdict(&reply);
     assert_eq!((answer.waf_response, answer.request_id.len()), (406, 24));
-    assert_eq!(answer.request_headers, [("X-SigSci-Tags".into(), "XSS".into())]);
+    assert_eq!(answer.request_headers, [("X-SigSci-Tags".into(), "XSS,BLOCKED".into())]);
     let reply = agent.exchange(&pre_request("/hello?name=bob"));
     assert_eq!(verdict(&reply), RpcMsgOut { waf_response: 200, ..RpcMsgOut::default() });
 }

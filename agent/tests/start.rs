@@ -32,7 +32,7 @@ fn refuses_a_bad_policy_and_names_the_place() {
     assert!(said.contains("cannot read") && said.contains("policy.json"), "{said}");
     std::fs::write(&path, "{\n  \"site\": {\"agentLevle\": \"block\"}\n}").unwrap();
     let said = refusal(&mut agent);
-    assert!(said.contains("policy.json:2:") && said.contains("`agentLevle`"), "{said}");
+    assert!(said.contains("policy.json:2:") && said.contains("site.agentLevle: "), "{said}");
     assert!(!dir.path().join("agent.sock").exists());
 }
 

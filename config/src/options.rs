@@ -32,7 +32,8 @@ table! {
         "rpc-version" rpc_version: u64 = "0", Accepted(OWN_PROTOCOL), "Version of the module RPC.";
         "shutdown-grace" shutdown_grace: Span = "25s", Active, "How long requests under way may take after SIGTERM.";
 
-        "policy-file" policy_file: Optional<PathBuf> = "", Active, "Policy: a JSON file, read again on SIGHUP. None: log mode.";
+        "policy-file" policy_file: Optional<PathBuf> = "", Active, "Policy: a JSON or YAML file, or a folder of them. Loaded again when it changes, on SIGHUP and on POST /reload. None: log mode.";
+        "geo-database" geo_database: Optional<PathBuf> = "", Active, "MaxMind database that tells the country of an address; read again on reload.";
         "inspection-timeout" inspection_timeout: Span = "100ms", Active, "Longest time to a verdict on a request of 4 KiB and more; after it the request passes, marked not inspected. Smaller ones are never that slow.";
         "inspection-max-content-length" inspection_max_content_length: ByteSize = "307200", Active, "Most bytes of a body that are inspected.";
         "inspection-anomaly-size" inspection_anomaly_size: ByteSize = "524288", Active, "Reported responses larger than this are recorded though nothing was found.";
@@ -46,7 +47,7 @@ table! {
         "client-ip-header" client_ip_header: Csv = "X-Forwarded-For", Active, "Headers that hold the client's address, first match wins.";
         "local-networks" local_networks: Networks = "all", Active, "Peers whose client-ip-header is believed.";
         "custom-request-headers" custom_request_headers: Csv = "", Experimental, "Headers added for the application, name:value; $AgentResponse, $RequestID and $TagList stand for their values.";
-        "anonymous-ip-secret-key" anonymous_ip_secret_key: Secret = "", Accepted("no policy anonymises addresses yet"), "Key of the address hash.";
+        "anonymous-ip-secret-key" anonymous_ip_secret_key: Secret = "", Active, "Key of the hash that stands for addresses in records where the site asks for that. Default: secretaccesskey.";
         "open-api-spec-file" open_api_spec_file: Optional<PathBuf> = "", Accepted("API schemas are not checked yet"), "OpenAPI 3.0 document.";
 
         "revproxy-listener" revproxy_listener: Listeners = "", Active, "Reverse proxy listeners: name:{listener=http://0.0.0.0:8001,upstreams=http://127.0.0.1:8000};...";
@@ -60,16 +61,20 @@ table! {
 
         "server-hostname" server_hostname: String = "", Active, "Name of this agent in records. Default: the host's name.";
         "server-flavor" server_flavor: String = "", Active, "Server type shown in records instead of the module's.";
-        "shared-cache-dir" shared_cache_dir: PathBuf = "/tmp/sigsci-agent.cache", Accepted("the agent keeps no state on disk"), "Writable folder for state.";
+        "shared-cache-dir" shared_cache_dir: PathBuf = "/tmp/sigsci-agent.cache", Active, "Folder in which flags and counts survive a restart. One agent a folder.";
+        "snapshot-interval" snapshot_interval: Span = "10s", Active, "How often counts are written there. Flags are there before anybody sees them work.";
+        "state-addresses" state_addresses: u64 = "0", Active, "Counts that are remembered, about one an attacking address; beyond it the least telling are forgotten. 0 is 1000000.";
         "startup-probe-listener" startup_probe_listener: Optional<HostPort> = "", Active, "Answers GET /startup: 503 until the policy is loaded, then 200.";
         "startup-probe-filepath" startup_probe_filepath: Optional<PathBuf> = "", Active, "File created once the policy is loaded.";
-        "admin-listener" admin_listener: Optional<HostPort> = "", Active, "Serves /healthz /readyz /metrics /config /version. Give a loopback address: it has no authentication.";
+        "admin-listener" admin_listener: Optional<HostPort> = "", Active, "Serves /healthz /readyz /metrics /config /version /flags, takes POST /reload and /unflag. Give a loopback address: it has no authentication.";
 
         "log-out" log_out: Optional<PathBuf> = "", Active, "Agent log. Default: standard error. Opened again on SIGHUP.";
         "log-level" log_level: LogLevel = "info", Active, "Least severity that is logged.";
         "log-format" log_format: LogFormat = "text", Active, "What a log line looks like.";
         "waf-data-log" waf_data_log: Optional<PathBuf> = "", Active, "One JSON line a request with signals, secrets redacted. Opened again on SIGHUP.";
         "waf-data-log-all" waf_data_log_all: bool = "false", Active, "One JSON line for every request, to waf-data-log; the response of every request is then asked for.";
+        "events-log" events_log: Optional<PathBuf> = "", Active, "One JSON line an event: flagged, expired, rate limited, policy loaded. Opened again on SIGHUP.";
+        "otlp-logs-url" otlp_logs_url: String = "", Active, "OpenTelemetry collector that gets the records of waf-data-log, OTLP over HTTP: http://HOST:4318/v1/logs.";
         "debug-log-all-the-things" debug_log_all_the_things: bool = "false", Active, "Turns every debug log on.";
         "debug-log-blocked-requests" debug_log_blocked_requests: bool = "false", Active, "A line a blocked request.";
         "debug-log-config-updates" debug_log_config_updates: u8 = "0", Active, "1: a line a policy update; 2: with details.";

@@ -130,6 +130,7 @@ impl Stack {
     pub async fn start_agent(&mut self, setup: AgentSetup<'_>) -> Result<()> {
         let file = self.folder.path().join("policy.json");
         std::fs::write(&file, setup.policy)?;
+        let cache = self.folder.path().join("cache");
         let socket = self.socket();
         let log = self.folder.path().join("agent.log");
         let mut agent = Process::start("the agent", &self.binaries.agent, &log, |command| {
@@ -141,6 +142,7 @@ impl Stack {
             command
                 .env("SIGSCI_RPC_ADDRESS", format!("unix:{}", socket.display()))
                 .env("SIGSCI_POLICY_FILE", &file)
+                .env("SIGSCI_SHARED_CACHE_DIR", &cache)
                 .env("SIGSCI_ACCESSKEYID", "demo")
                 .env("SIGSCI_SECRETACCESSKEY", "demo");
             if let Some(time) = setup.inspection_timeout {

@@ -31,6 +31,7 @@ function startAgent () {
     SIGSCI_ACCESSKEYID: 'id',
     SIGSCI_SECRETACCESSKEY: 'secret',
     SIGSCI_CONFIG: '/dev/null',
+    SIGSCI_SHARED_CACHE_DIR: path.join(folder, 'cache'),
     SIGSCI_RPC_ADDRESS: socket,
     SIGSCI_POLICY_FILE: policy,
     SIGSCI_ADMIN_LISTENER: '127.0.0.1:0'

@@ -1,5 +1,5 @@
 use portcullis_config::Inputs;
-use portcullis_detect::{Engine, Header, Request as Seen};
+use portcullis_detect::{Header, Request as Seen};
 use portcullis_policy::{Decision, Policy, Secret, State, StateLimits};
 
 use super::*;
@@ -15,7 +15,7 @@ fn options(args: &[&str]) -> Options {
 fn inspector(policy: &str, args: &[&str]) -> Inspector {
     let policy = Policy::from_json("policy.json", policy).unwrap();
     let state = Arc::new(State::new(StateLimits::default(), &Secret::new(b"test")));
-    Inspector::new(Snapshot { engine: Engine::default(), policy }, state, options(args))
+    Inspector::new(Snapshot::testing(policy), Arc::new(Keeping::nowhere(state)), options(args))
 }
 
 const HEADERS: &[Header<'_>] = &[
@@ -95,6 +95,6 @@ fn adds_the_operators_headers() {
 fn judges_by_the_newest_snapshot() {
     let watching = inspector("{}", &[]);
     let off = Policy::from_json("policy.json", r#"{"site": {"agentLevel": "off"}}"#).unwrap();
-    watching.replace(Snapshot { engine: Engine::default(), policy: off });
+    watching.replace(Snapshot::testing(off));
     assert_eq!(watching.inspect(&request(b"/")).course, Course::Unwatched);
 }

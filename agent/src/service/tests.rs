@@ -1,10 +1,9 @@
 use portcullis_config::{Inputs, Settings};
-use portcullis_detect::Engine;
 use portcullis_policy::{Policy, Secret, State, StateLimits};
 
 use super::*;
 use crate::inspector::Options;
-use crate::lines::Kind;
+use crate::lines::{DataLog, Kind};
 use crate::snapshot::Snapshot;
 
 fn settings(args: &[&str]) -> Settings {
@@ -17,12 +16,12 @@ fn settings(args: &[&str]) -> Settings {
 impl Service {
     /// One for tests: `most` large requests at once, each for at most `time`.
     pub(crate) fn testing(most: usize, time: Duration) -> Arc<Self> {
-        Self::recording(most, time, &[], None)
+        Self::recording(most, time, &[], Outlets::default())
     }
 
-    fn recording(most: usize, time: Duration, args: &[&str], data_log: Option<DataLog>) -> Arc<Self> {
+    fn recording(most: usize, time: Duration, args: &[&str], outlets: Outlets) -> Arc<Self> {
         let settings = settings(args);
-        let snapshot = Snapshot { engine: Engine::default(), policy: Policy::default() };
+        let snapshot = Snapshot::testing(Policy::default());
         let options = Options::new(&settings, "agent-1".into()).unwrap();
         let limits = Limits {
             inspecting: most,
@@ -32,10 +31,15 @@ impl Service {
             anomaly_time: Duration::from_secs(1),
         };
         let state = Arc::new(State::new(StateLimits::default(), &Secret::new(b"test")));
-        let inspector = Inspector::new(snapshot, state, options);
+        let keeping = Arc::new(Keeping::nowhere(state));
+        let inspector = Inspector::new(snapshot, keeping, options);
         let debug = DebugLog::new(&settings);
-        Arc::new(Self::new(inspector, Arc::default(), limits, debug, data_log))
+        Arc::new(Self::new(inspector, Arc::default(), limits, debug, outlets))
     }
+}
+
+fn outlets(log: DataLog) -> Outlets {
+    Outlets { data_log: Some(log), ..Outlets::default() }
 }
 
 fn message(body: usize) -> Bytes {
@@ -125,7 +129,7 @@ async fn written(args: &[&str], work: impl AsyncFnOnce(&Arc<Service>)) -> Vec<se
     let args: Vec<&str> = args.iter().copied().chain([flag.as_str()]).collect();
     let counters = Arc::default();
     let (log, writer) = DataLog::start(Kind::DATA, file.path(), 100, &counters).unwrap();
-    let service = Service::recording(1, Duration::from_secs(60), &args, Some(log));
+    let service = Service::recording(1, Duration::from_secs(60), &args, outlets(log));
     work(&service).await;
     service.end();
     writer.join();

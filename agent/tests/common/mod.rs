@@ -39,6 +39,7 @@ pub(crate) fn command(dir: &TempDir) -> Command {
         .env("SIGSCI_SECRETACCESSKEY", "key-secret")
         .env("SIGSCI_RPC_ADDRESS", dir.path().join("agent.sock"))
         .env("SIGSCI_CONFIG", "/dev/null")
+        .env("SIGSCI_SHARED_CACHE_DIR", dir.path().join("cache"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
@@ -130,6 +131,14 @@ impl Agent {
         dir
     }
 
+    /// Kills the process, and keeps its folder.
+    pub(crate) fn killed(mut self) -> TempDir {
+        let dir = std::mem::replace(&mut self.dir, TempDir::new().unwrap());
+        self.signal("-KILL");
+        self.ended();
+        dir
+    }
+
     pub(crate) fn connect(&self) -> UnixStream {
         let stream = UnixStream::connect(&self.socket).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -157,10 +166,19 @@ impl Drop for Agent {
 
 /// Asks an admin listener; gives status and body.
 pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
+    request(address, "GET", path)
+}
+
+/// Gives an admin listener an order.
+pub(crate) fn post(address: &str, path: &str) -> (u16, String) {
+    request(address, "POST", path)
+}
+
+fn request(address: &str, method: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
-        .write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
+        .write_all(format!("{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
         .unwrap();
     let mut all = String::new();
     stream.read_to_string(&mut all).unwrap();

@@ -234,6 +234,23 @@ impl State {
         snapshot::write(&Contents { taken: now, secret_id: self.secret_id, flags, counters, rates })
     }
 
+    /// The same in parts, each of which [`Self::import`] takes by itself: all of it at once may be more than there is room for.
+    pub fn export_parts(&self, now: u64) -> impl Iterator<Item = Vec<u8>> {
+        self.shards.iter().map(move |shard| {
+            let contents = {
+                let shard = locked(shard);
+                Contents {
+                    taken: now,
+                    secret_id: self.secret_id,
+                    flags: shard.flags.values().filter(|flag| flag.is_live(now)).cloned().collect(),
+                    counters: shard.counters.iter().copied().collect(),
+                    rates: shard.rates.iter().copied().collect(),
+                }
+            };
+            snapshot::write(&contents)
+        })
+    }
+
     /// Adds what [`Self::export`] gave, as far as it still counts at `now`.
     ///
     /// # Errors

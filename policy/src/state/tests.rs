@@ -178,3 +178,19 @@ fn memory_is_bounded_and_says_what_had_to_leave() {
     // Who is flagged for longest stays.
     assert!(state.flagged(client(19_999), FlagKind::Block, NOW).is_some());
 }
+
+#[test]
+fn comes_back_from_its_parts() {
+    let state = state();
+    for index in 0..1000 {
+        state.count(client(index), 7, 3, NOW);
+        state.flag(flag(index, 60_000), NOW);
+    }
+    let again = self::state();
+    let parts: Vec<_> = state.export_parts(NOW).collect();
+    assert!(parts.len() > 1);
+    let imported = parts.iter().map(|part| again.import(part, NOW).unwrap());
+    let (flags, counters) = imported.fold((0, 0), |sum, of| (sum.0 + of.flags, sum.1 + of.counters));
+    assert_eq!((flags, counters), (1000, 1000));
+    assert_eq!(again.flags(NOW), state.flags(NOW));
+}

@@ -5,10 +5,11 @@
 //! the price of the way itself.
 
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -17,6 +18,9 @@ use serde::Serialize;
 
 use crate::bench::Output;
 use crate::command::{cargo, run as run_command, target};
+
+/// Distinct clients of an hour.
+const ADDRESSES: u32 = 1_000_000;
 
 const CLIENTS: u64 = 32;
 const SECONDS: u64 = 5;
@@ -38,6 +42,9 @@ struct Figures {
     agent_at_70_percent: Measured,
     agent_resident_bytes_idle: u64,
     agent_resident_bytes_after: u64,
+    /// After an attack from each of [`ADDRESSES`] clients, snapshots included.
+    agent_resident_bytes_after_addresses: u64,
+    addresses: u32,
 }
 
 #[derive(Serialize)]
@@ -96,20 +103,20 @@ fn pass(mut stream: UnixStream) {
 fn measure(folder: &Path) -> Result<Figures> {
     let policy = folder.join("policy.json");
     fs::write(&policy, r#"{"site": {"agentLevel": "block", "immediateBlock": true}}"#)?;
-    let socket = folder.join("agent.sock");
-    let mut command = Command::new(target()?.join("release/portcullis-agent"));
-    command
-        .env_clear()
-        .env("SIGSCI_ACCESSKEYID", "bench")
-        .env("SIGSCI_SECRETACCESSKEY", "bench")
-        .env("SIGSCI_CONFIG", "/dev/null")
-        .env("SIGSCI_RPC_ADDRESS", &socket)
-        .env("SIGSCI_POLICY_FILE", &policy);
+    let (command, socket) = agent_command(folder, "agent", &policy)?;
     let agent = Server::start(command, socket)?;
     let idle = agent.resident()?;
     let full = agent.measure(None)?;
     let loaded = agent.measure(Some(full.requests_a_second * 0.7))?;
     let after = agent.resident()?;
+    drop(agent);
+
+    let watching = folder.join("watching.json");
+    fs::write(&watching, r#"{"site": {"agentLevel": "log"}}"#)?;
+    let (command, socket) = agent_command(folder, "watching", &watching)?;
+    let agent = Server::start(command, socket)?;
+    agent.meet(ADDRESSES)?;
+    let acquainted = agent.resident()?;
     drop(agent);
 
     let socket = folder.join("nothing.sock");
@@ -123,7 +130,24 @@ fn measure(folder: &Path) -> Result<Figures> {
         agent_at_70_percent: loaded,
         agent_resident_bytes_idle: idle,
         agent_resident_bytes_after: after,
+        agent_resident_bytes_after_addresses: acquainted,
+        addresses: ADDRESSES,
     })
+}
+
+/// An agent called `name` with the policy at `policy`, and its socket.
+fn agent_command(folder: &Path, name: &str, policy: &Path) -> Result<(Command, PathBuf)> {
+    let socket = folder.join(name).with_extension("sock");
+    let mut command = Command::new(target()?.join("release/portcullis-agent"));
+    command
+        .env_clear()
+        .env("SIGSCI_ACCESSKEYID", "bench")
+        .env("SIGSCI_SECRETACCESSKEY", "bench")
+        .env("SIGSCI_CONFIG", "/dev/null")
+        .env("SIGSCI_SHARED_CACHE_DIR", folder.join(name).with_extension("cache"))
+        .env("SIGSCI_RPC_ADDRESS", &socket)
+        .env("SIGSCI_POLICY_FILE", policy);
+    Ok((command, socket))
 }
 
 /// What is measured.
@@ -192,6 +216,26 @@ impl Server {
         Ok(took)
     }
 
+    /// Sends an attack from each of `addresses` clients.
+    fn meet(&self, addresses: u32) -> Result<()> {
+        let next = AtomicU32::new(0);
+        thread::scope(|scope| {
+            let one = || -> Result<()> {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= addresses {
+                        return Ok(());
+                    }
+                    exchange(&self.socket, &attack(number))?;
+                }
+            };
+            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(one)).collect();
+            clients
+                .into_iter()
+                .try_for_each(|client| client.join().map_err(|_| anyhow::anyhow!("a client failed"))?)
+        })
+    }
+
     /// CPU time of all its threads so far.
     fn cpu(&self) -> Result<Duration> {
         // The scheduler's own count, in nanoseconds; the other one is rounded to hundredths of a second.
@@ -223,8 +267,30 @@ fn wait(due: Instant) {
 }
 
 fn ask(socket: &Path) -> Result<()> {
+    exchange(socket, REQUEST)
+}
+
+/// An attack from the client of this number.
+fn attack(number: u32) -> Vec<u8> {
+    let address = Ipv4Addr::from_bits(0x0a00_0000 + number).to_string();
+    let text = |text: &[u8], with: &[u8], by: &[u8]| -> Vec<u8> {
+        let at = text.windows(with.len()).position(|window| window == with).unwrap_or_default();
+        [text.get(..at), Some(by), text.get(at + with.len()..)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    // Short strings have their length in the byte before them.
+    let length = u8::try_from(address.len()).unwrap_or_default();
+    let by = [&[0xa0 | length], address.as_bytes()].concat();
+    let message = text(REQUEST, b"\xa9192.0.2.1", &by);
+    text(&message, b"name=bob&page=2", b"q=%3Cscript%3Ea")
+}
+
+fn exchange(socket: &Path, request: &[u8]) -> Result<()> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.write_all(REQUEST)?;
+    stream.write_all(request)?;
     let mut reply = Vec::with_capacity(256);
     stream.read_to_end(&mut reply)?;
     ensure!(
@@ -252,5 +318,10 @@ fn table(figures: &Figures) {
         "agent's memory: {} KiB idle, {} KiB after",
         figures.agent_resident_bytes_idle / 1024,
         figures.agent_resident_bytes_after / 1024
+    );
+    println!(
+        "agent's memory: {} KiB after an attack from each of {} addresses",
+        figures.agent_resident_bytes_after_addresses / 1024,
+        figures.addresses
     );
 }

@@ -1,0 +1,278 @@
+//! Records sent to an OpenTelemetry collector: OTLP over HTTP, in JSON.
+//!
+//! Records wait in a bounded queue, go out in batches, and are tried again where the collector says that it is busy or
+//! does not answer. What finds no place or no taker is dropped and counted: a collector never slows an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::counters::Counters;
+use crate::record::Record;
+
+/// Records of one request to the collector, and how long the first of them waits for more.
+const BATCH: usize = 256;
+const GATHER: Duration = Duration::from_secs(1);
+
+/// How often a batch is tried, and how long an attempt may take.
+const ATTEMPTS: u32 = 5;
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Bytes of the collector's answer that are read.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// The sending end.
+#[derive(Clone, Debug)]
+pub struct Otlp {
+    queue: Sender<Box<Record>>,
+    ending: Arc<Notify>,
+    counters: Arc<Counters>,
+}
+
+/// What sends.
+#[derive(Debug)]
+pub struct Exporter {
+    queue: Receiver<Box<Record>>,
+    ending: Arc<Notify>,
+    target: Target,
+    hostname: Arc<str>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    authority: String,
+    address: String,
+    path: String,
+}
+
+/// Why there is nowhere to send to.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("otlp-logs-url: {url:?} is not http://HOST:PORT/PATH")]
+pub struct OtlpError {
+    url: String,
+}
+
+enum Failure {
+    /// It may go better next time.
+    Passing(String),
+    /// It will not.
+    Final(String),
+}
+
+impl Otlp {
+    /// Sends to `url`, of which the path may be left out; at most `most` records wait.
+    ///
+    /// # Errors
+    ///
+    /// When `url` is none.
+    pub fn new(
+        url: &str,
+        most: usize,
+        hostname: Arc<str>,
+        counters: &Arc<Counters>,
+    ) -> Result<(Self, Exporter), OtlpError> {
+        let target = target(url).ok_or_else(|| OtlpError { url: url.to_owned() })?;
+        let (sender, queue) = channel(most);
+        let ending = Arc::new(Notify::new());
+        let otlp = Self { queue: sender, ending: Arc::clone(&ending), counters: Arc::clone(counters) };
+        Ok((otlp, Exporter { queue, ending, target, hostname, counters: Arc::clone(counters) }))
+    }
+
+    /// Has `record` sent; where too many wait it is dropped, and counted.
+    pub fn put(&self, record: Box<Record>) {
+        if self.queue.try_send(record).is_err() {
+            self.counters.otlp_dropped.add();
+        }
+    }
+
+    /// No more records come.
+    pub fn end(&self) {
+        self.ending.notify_one();
+    }
+}
+
+impl Exporter {
+    /// Sends until it is told that no more records come, and all are sent.
+    pub async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let count = tokio::select! {
+                count = self.queue.recv_many(&mut batch, BATCH) => count,
+                () = self.ending.notified(), if !self.queue.is_closed() => {
+                    self.queue.close();
+                    continue;
+                }
+            };
+            if count == 0 {
+                return;
+            }
+            let ending = Arc::clone(&self.ending);
+            let more = async {
+                while batch.len() < BATCH {
+                    let room = BATCH - batch.len();
+                    if self.queue.recv_many(&mut batch, room).await == 0 {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                _full = timeout(GATHER, more) => {}
+                // Seen again by the next turn.
+                () = ending.notified() => ending.notify_one(),
+            }
+            let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+            let body = Bytes::from(self.message(&batch).to_string());
+            batch.clear();
+            match self.send(body).await {
+                Ok(()) => self.counters.otlp_sent.add_many(count),
+                Err(fault) => {
+                    self.counters.otlp_failed.add_many(count);
+                    warn!(fault, records = count, "cannot send records to otlp-logs-url");
+                }
+            }
+        }
+    }
+
+    async fn send(&self, body: Bytes) -> Result<(), String> {
+        let mut pause = Duration::from_secs(1);
+        for attempt in 1.. {
+            let fault = match timeout(ANSWER, self.attempt(body.clone())).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(Failure::Final(fault))) => return Err(fault),
+                Ok(Err(Failure::Passing(fault))) => fault,
+                Err(_) => "no answer in time".to_owned(),
+            };
+            if attempt == ATTEMPTS {
+                return Err(fault);
+            }
+            debug!(fault, attempt, "records are sent again");
+            sleep(pause).await;
+            pause *= 2;
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, body: Bytes) -> Result<(), Failure> {
+        let passing = |error: &dyn std::error::Error| Failure::Passing(error.to_string());
+        let stream = TcpStream::connect(&self.target.address).await.map_err(|error| passing(&error))?;
+        let (mut client, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| passing(&error))?;
+        // Ends with the request: nothing is sent on it again.
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(&self.target.path)
+            .header(HOST, &self.target.authority)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(Full::new(body))
+            .map_err(|error| Failure::Final(error.to_string()))?;
+        let response = client.send_request(request).await.map_err(|error| passing(&error))?;
+        let status = response.status();
+        // What it says is of no use, but a collector may take a closed connection for a failure.
+        let _said = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+        match status {
+            _ if status.is_success() => Ok(()),
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Err(Failure::Passing(status.to_string())),
+            _ => Err(Failure::Final(status.to_string())),
+        }
+    }
+
+    fn message(&self, records: &[Box<Record>]) -> Value {
+        let records: Vec<Value> = records.iter().map(|record| log_record(record)).collect();
+        json!({ "resourceLogs": [{
+            "resource": { "attributes": [
+                text("service.name", "portcullis-agent"),
+                text("service.version", env!("CARGO_PKG_VERSION")),
+                text("host.name", &self.hostname),
+            ] },
+            "scopeLogs": [{ "scope": { "name": "portcullis.requests" }, "logRecords": records }],
+        }] })
+    }
+}
+
+/// A record as a log record: what can be searched for as attributes, all of it as the body.
+fn log_record(record: &Record) -> Value {
+    let line = serde_json::to_value(record).unwrap_or_default();
+    let field = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let number = |name: &str| line.get(name).and_then(Value::as_i64).unwrap_or(-1);
+    let signals = line.get("Signals").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut tags: Vec<&str> = signals.iter().filter_map(|signal| signal.get("Type")?.as_str()).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    let tags: Vec<Value> = tags.into_iter().map(|tag| json!({ "stringValue": tag })).collect();
+    let code = number("WAFResponse");
+    let (level, severity) = if code == 200 { (9, "INFO") } else { (13, "WARN") };
+    let nanos = record.millis().saturating_mul(1_000_000).to_string();
+    json!({
+        "timeUnixNano": nanos,
+        "severityNumber": level,
+        "severityText": severity,
+        "attributes": [
+            text("http.request.method", &field("Method")),
+            text("url.path", &field("Path")),
+            text("server.address", &field("ServerName")),
+            text("client.address", &field("RemoteAddr")),
+            text("user_agent.original", &field("UserAgent")),
+            int("http.response.status_code", number("ResponseCode")),
+            int("waf.response", code),
+            text("waf.request_id", &field("RequestIDStr")),
+            json!({ "key": "waf.signals", "value": { "arrayValue": { "values": tags } } }),
+        ],
+        "body": { "stringValue": line.to_string() },
+    })
+}
+
+fn text(key: &str, value: &str) -> Value {
+    json!({ "key": key, "value": { "stringValue": value } })
+}
+
+/// JSON has no 64 bit numbers, so the protocol writes them as text.
+fn int(key: &str, value: i64) -> Value {
+    json!({ "key": key, "value": { "intValue": value.to_string() } })
+}
+
+fn target(url: &str) -> Option<Target> {
+    let uri: Uri = url.parse().ok()?;
+    if uri.scheme_str() != Some("http") {
+        return None;
+    }
+    let authority = uri.authority()?;
+    let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(4318));
+    let path = match uri.path() {
+        "" | "/" => "/v1/logs".to_owned(),
+        path => path.to_owned(),
+    };
+    Some(Target { authority: authority.to_string(), address, path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_where_collectors_listen() {
+        let of = |url: &str| target(url).map(|target| (target.address, target.path));
+        assert_eq!(of("http://collector"), Some(("collector:4318".to_owned(), "/v1/logs".to_owned())));
+        assert_eq!(of("http://[::1]:80/x"), Some(("[::1]:80".to_owned(), "/x".to_owned())));
+        for url in ["", "collector:4318", "https://collector", "http://", "/v1/logs"] {
+            assert_eq!(of(url), None, "{url}");
+        }
+    }
+}
