@@ -39,6 +39,7 @@ pub mod request;
 pub mod serve;
 pub mod service;
 pub mod sink;
+pub mod sleep;
 pub mod snapshot;
 pub mod startup;
 pub mod state;

@@ -2,9 +2,20 @@
 
 use std::process::ExitCode;
 
-use portcullis_agent::{check_config, config, serve};
+use portcullis_agent::{check_config, config, serve, sleep};
 
 fn main() -> ExitCode {
+    match sleep::asked(std::env::args_os()) {
+        None => {}
+        Some(Ok(time)) => {
+            std::thread::sleep(time);
+            return ExitCode::SUCCESS;
+        }
+        Some(Err(fault)) => {
+            eprintln!("sleep: {fault}");
+            return ExitCode::FAILURE;
+        }
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let asked = |names: &[&str]| {
         args.iter().any(|arg| names.contains(&arg.trim_start_matches('-')) && arg.starts_with('-'))

@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod corpus;
 mod envoy;
+mod image;
 mod modules;
 mod nginx;
 mod node;
@@ -26,6 +27,7 @@ usage: cargo xtask TASK [OPTIONS]
   run --smoke                       the same, asked by itself: prints a table, exits 0 or 1
   test [GROUP...]                   everything that must hold, or only these groups
   check                             formatting, lints and documentation
+  image [--context]                 builds the agent's and the filter's images below target/images
   wasm                              builds target/wasm/filter.wasm
   corpus DIR [OPTIONS]              what the engine would block of labelled requests
   bench [NAME] [--json]             comparisons; without a name: which there are
@@ -54,6 +56,7 @@ fn task(mut args: impl Iterator<Item = String>) -> Result<()> {
         Some("bench") => bench::run(args),
         Some("check") => check::run(args),
         Some("corpus") => corpus::run(args),
+        Some("image") => image::run(args),
         Some("run") => run::run(args),
         Some("test") => test::run(args),
         Some("wasm") => wasm::run(args),
