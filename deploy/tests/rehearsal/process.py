@@ -12,20 +12,23 @@ from .parts import PATIENCE
 class Process:
     """A program whose output is kept, and which does not outlive its test."""
 
-    def __init__(self, command, **options):
+    def __init__(self, command, output=None, **options):
         self.command = [str(word) for word in command]
         self.lines = []
         self.heard = threading.Condition()
+        reading, writing = output or os.pipe()
         self.child = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", **options)
+            self.command, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, **options)
+        os.close(writing)
+        self.output = os.fdopen(reading, errors="replace")
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
-        for line in self.child.stdout:
+        for line in self.output:
             with self.heard:
                 self.lines.append(line.rstrip("\n"))
                 self.heard.notify_all()
+        self.output.close()
         with self.heard:
             self.lines.append(ENDED)
             self.heard.notify_all()
