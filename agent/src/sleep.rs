@@ -45,7 +45,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_time() {
-        for words in [&["sleep"][..], &["sleep", "1", "2"], &["sleep", "-1"], &["sleep", "NaN"], &["sleep", "1e9"]] {
+        for words in
+            [&["sleep"][..], &["sleep", "1", "2"], &["sleep", "-1"], &["sleep", "NaN"], &["sleep", "1e9"]]
+        {
             assert!(ask(words).unwrap().is_err(), "{words:?}");
         }
     }

@@ -8,6 +8,11 @@ import tempfile
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as Loader
+except ImportError:
+    from yaml import SafeLoader as Loader
+
 from rehearsal.parts import ROOT, path
 
 #: What stands for the manifest that a kustomization fetches.
@@ -62,7 +67,7 @@ def text(name):
 
 def objects(name):
     """The objects of a folder, new ones each time."""
-    return [doc for doc in yaml.safe_load_all(text(name)) if doc]
+    return [doc for doc in yaml.load_all(text(name), Loader) if doc]
 
 
 def documents(name):

@@ -32,6 +32,7 @@ Builds target/images/portcullis-agent, portcullis-filter (one layer with plugin.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const AGENT: &str = "portcullis-agent";
 const FILTER: &str = "portcullis-filter";
+const ARTIFACT: &str = "portcullis-filter-artifact";
 
 /// Runs the task.
 pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<()> {
@@ -54,16 +55,25 @@ pub(crate) fn build() -> Result<PathBuf> {
     for (context, name) in [("agent", AGENT), ("filter", FILTER)] {
         layout(&folder.join(context), &folder.join(name), name)?;
     }
-    artifact::create(
-        &folder.join("filter/plugin.wasm"),
-        &folder.join("portcullis-filter-artifact"),
-        VERSION,
-    )?;
-    for name in [AGENT, FILTER, "portcullis-filter-artifact"] {
+    artifact::create(&folder.join("filter/plugin.wasm"), &folder.join(ARTIFACT), VERSION)?;
+    for name in [AGENT, FILTER, ARTIFACT] {
         let (digest, bytes) = artifact::describe(&folder.join(name))?;
         println!("{name}:{VERSION} {digest}, {:.2} MB", bytes as f64 / 1e6);
     }
     Ok(folder)
+}
+
+/// Builds the images of the same contexts once more, beside the first: the digests must be the same.
+pub(crate) fn again(folder: &Path) -> Result<PathBuf> {
+    let second = folder.with_extension("again");
+    let _fresh = fresh(&second)?;
+    for (context, name) in [("agent", AGENT), ("filter", FILTER)] {
+        // A copy has other times and other inodes.
+        run_command(Command::new("cp").arg("-r").arg(folder.join(context)).arg(second.join(context)))?;
+        layout(&second.join(context), &second.join(name), name)?;
+    }
+    artifact::create(&second.join("filter/plugin.wasm"), &second.join(ARTIFACT), VERSION)?;
+    Ok(second)
 }
 
 /// What the builders are given: a folder each, with the Dockerfile and what it copies.

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod command;
 mod corpus;
+mod deploy;
 mod envoy;
 mod image;
 mod modules;

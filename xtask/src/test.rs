@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{MEMBERS, cargo, run as run_command};
 use crate::run::Parts;
-use crate::{check, modules, nginx, wasm};
+use crate::{check, deploy, modules, nginx, wasm};
 
 struct Group {
     name: &'static str,
@@ -23,6 +23,7 @@ const GROUPS: &[Group] = &[
     Group { name: "modules", about: "existing modules with the real agent", run: modules::test },
     Group { name: "nginx", about: "the Lua module in a real nginx, with the real agent", run: nginx::test },
     Group { name: "envoy", about: "the filter in a real Envoy, with the real agent", run: envoy },
+    Group { name: "deploy", about: "images and manifests, checked and rehearsed", run: deploy::test },
 ];
 
 /// The crates without I/O, clock and environment. That they build where there is none keeps them so.

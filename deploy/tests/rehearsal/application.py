@@ -32,6 +32,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
+    def handle_error(self, request, client_address):
+        """A client that goes away is none of its business."""
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """What happens on a connection."""
