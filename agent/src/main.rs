@@ -8,6 +8,7 @@ fn main() -> ExitCode {
     match sleep::asked(std::env::args_os()) {
         None => {}
         Some(Ok(time)) => {
+            #[expect(clippy::disallowed_methods, reason = "to wait is all that is asked for")]
             std::thread::sleep(time);
             return ExitCode::SUCCESS;
         }

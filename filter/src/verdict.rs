@@ -105,7 +105,7 @@ pub fn check(headers: &Headers) -> Result<(), Failure> {
         _ => return Err(Failure::Status),
     }
     let typed = headers.first("content-type") == Some(http::CONTENT_TYPE.as_bytes());
-    let versioned = headers.first(http::VERSION_HEADER) == Some(http::VERSION.as_bytes());
+    let versioned = headers.first(http::VERSION_HEADER).is_some_and(http::is_readable);
     if typed && versioned { Ok(()) } else { Err(Failure::Foreign) }
 }
 

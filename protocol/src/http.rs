@@ -10,7 +10,55 @@ pub const UPDATE_REQUEST: &str = "/v1/update-request";
 pub const CONTENT_TYPE: &str = "application/x-msgpack";
 /// Header that both sides send, so that a stranger's 200 is never taken for a verdict.
 pub const VERSION_HEADER: &str = "x-portcullis-protocol";
-/// Value of [`VERSION_HEADER`].
+/// Value of [`VERSION_HEADER`]: the newest version that this side speaks. It speaks all before it too, since a version only
+/// adds keys, which older readers pass over.
 pub const VERSION: &str = "1";
+/// [`VERSION`] as a number.
+pub const NEWEST: u16 = 1;
 /// Body of the answer to a report: the integer 0.
 pub const ACK: &[u8] = &[0x00];
+
+/// The version that an agent answers in: the newest that both sides speak, where the caller's newest is `offer`. None where
+/// that is no version.
+pub fn agreed(offer: &[u8]) -> Option<u16> {
+    read_version(offer).map(|offer| offer.min(NEWEST))
+}
+
+/// Whether a caller can read an answer of version `answered`: it is no newer than what it speaks.
+pub fn is_readable(answered: &[u8]) -> bool {
+    read_version(answered).is_some_and(|answered| answered <= NEWEST)
+}
+
+fn read_version(bytes: &[u8]) -> Option<u16> {
+    let digits = bytes.len() <= 4 && bytes.iter().all(u8::is_ascii_digit);
+    let number = digits.then(|| std::str::from_utf8(bytes).ok()?.parse().ok()).flatten()?;
+    (number > 0).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_on_the_newest_that_both_speak() {
+        assert_eq!(VERSION, NEWEST.to_string());
+        assert_eq!(agreed(b"1"), Some(1));
+        // A caller of a later release.
+        assert_eq!(agreed(b"2"), Some(NEWEST));
+        assert_eq!(agreed(b"9999"), Some(NEWEST));
+    }
+
+    #[test]
+    fn agrees_on_nothing_where_no_version_is_offered() {
+        for offer in [&b""[..], b"0", b"-1", b"+1", b"1.0", b" 1", b"one", b"65536", b"10000", b"\xff"] {
+            assert_eq!(agreed(offer), None, "{offer:?}");
+            assert!(!is_readable(offer), "{offer:?}");
+        }
+    }
+
+    #[test]
+    fn reads_no_answer_that_is_newer_than_itself() {
+        assert!(is_readable(b"1"));
+        assert!(!is_readable((NEWEST + 1).to_string().as_bytes()));
+    }
+}

@@ -77,7 +77,7 @@ enum Refusal {
     Path,
     #[error("use POST")]
     Method,
-    #[error("this agent speaks version {} of the protocol", wire::VERSION)]
+    #[error("name a version of the protocol; this agent speaks up to {}", wire::VERSION)]
     Version,
     #[error("body too large")]
     TooLarge,
@@ -106,11 +106,11 @@ impl Refusal {
 
 async fn handle(request: Request<Incoming>, service: &Arc<Service>, most: usize) -> Response<Full<Bytes>> {
     match answer(request, service, most).await {
-        Ok(message) => {
+        Ok((version, message)) => {
             let mut response = Response::new(Full::new(message));
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::CONTENT_TYPE));
-            headers.insert(wire::VERSION_HEADER, HeaderValue::from_static(wire::VERSION));
+            headers.insert(wire::VERSION_HEADER, HeaderValue::from(version));
             response
         }
         Err(refusal) => {
@@ -138,7 +138,12 @@ enum Call {
     Update,
 }
 
-async fn answer(request: Request<Incoming>, service: &Arc<Service>, most: usize) -> Result<Bytes, Refusal> {
+/// The message that answers a request, and the version of the protocol that both sides speak.
+async fn answer(
+    request: Request<Incoming>,
+    service: &Arc<Service>,
+    most: usize,
+) -> Result<(u16, Bytes), Refusal> {
     let call = match request.uri().path() {
         wire::PRE_REQUEST => Call::Ask,
         wire::POST_REQUEST => Call::Post,
@@ -148,27 +153,27 @@ async fn answer(request: Request<Incoming>, service: &Arc<Service>, most: usize)
     if request.method() != Method::POST {
         return Err(Refusal::Method);
     }
-    if request.headers().get(wire::VERSION_HEADER).map(HeaderValue::as_bytes)
-        != Some(wire::VERSION.as_bytes())
-    {
-        return Err(Refusal::Version);
-    }
+    let offer = request.headers().get(wire::VERSION_HEADER).ok_or(Refusal::Version)?;
+    let version = wire::agreed(offer.as_bytes()).ok_or(Refusal::Version)?;
     let mut held = service.memory.hold();
     let message = body(request.into_body(), most, &mut held).await?;
-    match call {
+    let reply = match call {
         Call::Ask => {
             let answer = service.pre_request(message).await?;
             let message = answer.to_filter();
             service.debug.output(&message);
-            Ok(message.encode().into())
+            message.encode().into()
         }
         Call::Post => {
-            service.post_request(&message).map(|()| Bytes::from_static(wire::ACK)).map_err(Into::into)
+            service.post_request(&message)?;
+            Bytes::from_static(wire::ACK)
         }
         Call::Update => {
-            service.update_request(&message).map(|()| Bytes::from_static(wire::ACK)).map_err(Into::into)
+            service.update_request(&message)?;
+            Bytes::from_static(wire::ACK)
         }
-    }
+    };
+    Ok((version, reply))
 }
 
 async fn body(body: Incoming, most: usize, held: &mut Held) -> Result<Bytes, Refusal> {

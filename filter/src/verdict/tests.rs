@@ -94,6 +94,35 @@ fn names_each_shape_of_failure() {
     assert_eq!(with(&[good, typed, versioned], &verdict, huge), Failure::Decode);
 }
 
+/// The answer of an agent that speaks another version, as vectors/http keeps it.
+fn read_kept(group: &str, name: &str) -> Result<Verdict, Failure> {
+    let file = include_str!("../../../vectors/http/v1.json");
+    let group = &file[file.find(&format!("\"{group}\": {{")).unwrap()..];
+    let (_, rest) = group.split_once(&format!("\"{name}\": \"")).unwrap();
+    let hex = &rest[..rest.find('"').unwrap()];
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let body: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let mock = Mock::default();
+    let pairs = [(":status", "200"), ("content-type", http::CONTENT_TYPE), (http::VERSION_HEADER, "1")];
+    let shape = ReplyShape { headers: 3, body: body.len() };
+    *mock.reply.borrow_mut() = (headers(&pairs), body);
+    Verdict::read(&mock, shape)
+}
+
+#[test]
+fn obeys_an_agent_of_version_1() {
+    assert_eq!(read_kept("agent", "allow").unwrap().decision, Decision::Allow);
+    let block = read_kept("agent", "block").unwrap();
+    assert_eq!(block.decision, Decision::Block(406));
+    assert_eq!(block.request_id, b"0123456789abcdef01234567");
+    assert_eq!(read_kept("agent", "redirect").unwrap().decision, Decision::Redirect(302, b"/sorry".to_vec()));
+}
+
+#[test]
+fn obeys_a_later_agent_that_answers_in_a_version_it_speaks() {
+    assert_eq!(read_kept("later", "agent").unwrap().decision, Decision::Block(406));
+}
+
 #[test]
 fn knows_reserved_names_in_every_spelling() {
     for reserved in ["x-sigsci-tags", "X-SigSci-Tags", "x_sigsci_tags", "X-SIGSCI_RequestID", "x-sigsci-"] {
