@@ -48,3 +48,16 @@ class Rehearsal(unittest.TestCase):
         service = self.service("envoy/overlays/blocking", "gateway", services={"shop": 80})
         self.assert_protects(service)
         self.assert_restarts(service)
+
+    def test_reverse_proxy_sidecar(self):
+        service = self.service("sidecar/overlays/blocking", "shop")
+        self.assert_protects(service)
+        self.assert_restarts(service)
+
+    def test_native_sidecar_starts_first_and_ends_last(self):
+        objects_blocking = [doc for doc in objects("sidecar/overlays/blocking") if doc["kind"] == "ConfigMap"]
+        docs = [doc for doc in objects("sidecar/overlays/native") if doc["kind"] != "ConfigMap"] + objects_blocking
+        service = Service(Cluster(docs), "shop", "shop")
+        self.addCleanup(service.close)
+        self.assert_protects(service.start())
+        self.assert_restarts(service)
