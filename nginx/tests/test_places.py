@@ -56,6 +56,20 @@ class Places(Case):
         self.assertEqual(agent.methods().count("RPC.PreRequest"), 1)
         self.assertEqual(self.app.seen, [])
 
+    def test_pages_of_nginxs_own_errors_are_served(self):
+        self.scripted_agent(allow)
+        server = """
+            client_max_body_size 10;
+            error_page 400 413 414 /sorry;
+            location = /sorry { internal; return 200 "sorry"; }
+            location / { %s }
+        """ % self.upstream()
+        nginx = self.nginx(server=server)
+        self.assertEqual(ask(nginx.port, "/", "POST", b"x" * 1000).body, b"sorry")
+        self.assertEqual(ask(nginx.port, "/" + "x" * 40_000).body, b"sorry")
+        self.assertEqual(ask(nginx.port, headers=[("Host", "two"), ("Host", "hosts")]).body, b"sorry")
+        self.assertEqual(ask(nginx.port).status, 200)
+
     def test_bad_options_keep_nginx_from_starting(self):
         nginx = self.nginx()
         file = self.folder / "nginx.conf"
