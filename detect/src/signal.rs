@@ -77,7 +77,7 @@ tags! {
     DuplicateHeaders "DUPLICATE-HEADERS" Anomaly "a header repeated that must stand once"
     ForcefulBrowsing "FORCEFULBROWSING" Anomaly "failed access to an admin page"
     GraphqlApi "GRAPHQL-API" Info "a GraphQL request"
-    GraphqlIde "GRAPHQL-IDE" Info "a GraphQL IDE was asked for"
+    GraphqlIde "GRAPHQL-IDE" Info "a GraphQL IDE's page, or a request from one"
     GraphqlIntrospection "GRAPHQL-INTROSPECTION" Info "an introspection query"
     GraphqlDuplicateVariables "GRAPHQL-DUPLICATE-VARIABLES" Anomaly "a GraphQL variable defined twice"
     GraphqlUndefinedVariables "GRAPHQL-UNDEFINED-VARIABLES" Anomaly "a GraphQL variable used but not defined"

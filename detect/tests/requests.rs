@@ -4,10 +4,11 @@
 //! `TAG` or `TAG/DETECTOR`; those that it keeps `silent`; the `patches` to switch on. `benign` asks for no attack
 //! signal at all. Bodies are text.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use portcullis_detect::{Body, Budgets, Engine, Header, Patch, Request, Response, Signals};
+use portcullis_detect::{Body, Budgets, Engine, Header, Patch, Request, Response, Signals, Tag};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -77,6 +78,31 @@ fn every_virtual_patch_has_a_vector_that_raises_it() -> anyhow::Result<()> {
         .map(|patch| patch.id)
         .filter(|id| !text.contains(&format!("\"raises\":[\"VIRTUAL-PATCH/{id}\"")))
         .collect();
+    assert!(missing.is_empty(), "no vector raises {missing:?}");
+    Ok(())
+}
+
+#[test]
+fn every_tag_is_raised_by_a_vector() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors");
+    let mut raised: BTreeSet<Tag> = BTreeSet::new();
+    let engine = Engine::default();
+    for entry in fs::read_dir(root.join("request"))? {
+        for line in fs::read_to_string(entry?.path())?.lines().filter(|line| !line.trim().is_empty()) {
+            let case: Case = serde_json::from_str(line)?;
+            raised.extend(case.signals(&engine)?.iter().map(|signal| signal.tag));
+        }
+    }
+    for entry in fs::read_dir(&root)? {
+        let Ok(text) = fs::read(entry?.path().join("attacks.txt")) else { continue };
+        for line in text.split(|&byte| byte == b'\n') {
+            let line = String::from_utf8_lossy(line).replace("\\r", "\r").replace("\\n", "\n");
+            let target = line.bytes().fold("/?q=".to_owned(), |target, byte| format!("{target}%{byte:02x}"));
+            let signals = engine.inspect(&Request { target: target.as_bytes(), ..Request::default() });
+            raised.extend(signals.iter().map(|signal| signal.tag));
+        }
+    }
+    let missing: Vec<&Tag> = Tag::ALL.iter().filter(|tag| !raised.contains(tag)).collect();
     assert!(missing.is_empty(), "no vector raises {missing:?}");
     Ok(())
 }

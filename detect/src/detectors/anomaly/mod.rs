@@ -4,6 +4,7 @@
 //! Vectors: `vectors/request`.
 
 mod auth;
+mod graphql;
 mod hop;
 mod path;
 mod response;
@@ -43,6 +44,7 @@ pub(crate) fn inspect_request(request: &Request<'_>, inspection: &mut Inspection
     hop::inspect(request, inspection);
     auth::inspect(request, inspection);
     path::inspect(request, inspection);
+    graphql::inspect(request, inspection);
     tls::inspect(request, inspection);
 }
 
