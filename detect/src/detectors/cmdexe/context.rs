@@ -72,6 +72,10 @@ struct Seen {
     /// Only digits, letters, dots, colons, hyphens, and a dot or digit among them.
     address: bool,
     spaced: bool,
+    /// Whether white space stands behind the last letter or digit.
+    space: bool,
+    /// Dots.
+    dots: usize,
     words: usize,
     word_len: usize,
     lines: usize,
@@ -95,6 +99,8 @@ impl<'a> Contexts<'a> {
             letters: false,
             address: true,
             spaced: false,
+            space: false,
+            dots: 0,
             words: 0,
             word_len: 0,
             lines: 0,
@@ -201,7 +207,7 @@ impl<'a> Contexts<'a> {
             from,
             at,
             leading: !seen.alphanumeric,
-            breakout: seen.alphanumeric && (quoted || (seen.address && !seen.spaced && !seen.names)),
+            breakout: seen.alphanumeric && (quoted || seen.is_address()),
             names: seen.names && seen.letters,
             prose: seen.words >= SENTENCE,
             lines: seen.lines,
@@ -210,10 +216,17 @@ impl<'a> Contexts<'a> {
 }
 
 impl Seen {
+    /// Whether one address stands before, behind which a separator may have a blank if nothing else passes for one.
+    fn is_address(&self) -> bool {
+        let blank = self.space && (self.letters || self.dots != 3);
+        self.address && !self.spaced && !self.names && !blank
+    }
+
     /// Adds a row of letters, of which `last` is the last.
     fn add_letters(&mut self, count: usize, last: u8) {
         self.alphanumeric = true;
         self.letters = true;
+        self.spaced |= self.space;
         self.word_len += count;
         self.last = last;
     }
@@ -223,6 +236,7 @@ impl Seen {
         let space = byte == b' ' || byte == b'\t';
         if byte.is_ascii_alphanumeric() || byte >= 0x80 {
             self.alphanumeric = true;
+            self.spaced |= self.space;
             self.letters |= !byte.is_ascii_digit();
             self.word_len += 1;
             self.address &= byte < 0x80;
@@ -233,8 +247,9 @@ impl Seen {
             self.word_len = 0;
             self.lines += usize::from(byte == b'\n');
             self.names &= separator || space || byte == b'_' || byte == b'-';
-            self.address &= matches!(byte, b'.' | b':' | b'-') || separator;
-            self.spaced |= space;
+            self.address &= matches!(byte, b'.' | b':' | b'-') || separator || space;
+            self.space |= space;
+            self.dots += usize::from(byte == b'.');
         }
         if byte == b'.' || byte.is_ascii_digit() {
             self.names &= byte.is_ascii_digit() && self.letters;

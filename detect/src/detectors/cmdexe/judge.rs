@@ -132,7 +132,12 @@ fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32, steps: &mut S
         _ => {
             let confirmed = !bare || ends_alone(bytes, context, class, arguments.end);
             let ended = class > Class::English && ends_statement(bytes, context, arguments.end);
-            confirmed && score + place(bytes, context, command, bare) + i32::from(ended) >= ENOUGH
+            // Right behind a separator that begins the value a word is no word of a sentence.
+            let remote = class == Class::English && command.is(Kind::Network) && !bare;
+            let begins = context.leading && tight(bytes, context) && (class > Class::English || remote);
+            let spared = if begins { arguments.plain.min(2) + i32::from(remote) } else { 0 };
+            let score = score + spared + i32::from(ended);
+            confirmed && score + place(bytes, context, command, bare) >= ENOUGH
         }
     };
     Some(Verdict { fires, end: arguments.end.max(word.end) })

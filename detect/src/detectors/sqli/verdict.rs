@@ -167,7 +167,7 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     let guessed = facts.named && !facts.sensitive && facts.constants == 0 && facts.texts == 0;
     let hashed = bytes.get(lexer.ending_at) == Some(&b'#');
     let random = guessed && hashed && !joined && !bytes.contains(&b' ');
-    if closed && !prose && !random && (sums || (compares && (single || lone))) {
+    if closed && !prose && !random && !character(bytes, at) && (sums || (compares && (single || lone))) {
         return Some("SQLI-COMPARISON");
     }
     if from_clause(facts, true) {
@@ -310,6 +310,15 @@ fn prose_quote(bytes: &[u8], at: usize, next: usize) -> bool {
         return inside.is_ascii_alphanumeric() && outside(after);
     }
     before == Some(b' ') && inside != b' ' && outside(after)
+}
+
+/// Whether the quote opens a character of a program: `split('&')`.
+fn character(bytes: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(2).and_then(|from| bytes.get(from..at));
+    let call = matches!(before, Some([name, b'(']) if name.is_ascii_alphanumeric() || *name == b'_');
+    let byte = matches!(before, Some([b'(' | b' ', b'b']));
+    let quote = bytes.get(at);
+    (call || byte) && bytes.get(at + 2) == quote && bytes.get(at + 3) == Some(&b')')
 }
 
 /// Whether the value holds a string that MySQL and SQLite take for a path into JSON: `'$.name'`.
