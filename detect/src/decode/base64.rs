@@ -54,12 +54,18 @@ pub(crate) fn in_data_url(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Decodes the first quoted value behind a colon that is base64 and holds text: `s:24:"..."`, `{'id': '...'}`.
 pub(crate) fn in_quotes(bytes: &[u8]) -> Option<Vec<u8>> {
-    memchr::memchr_iter(b':', bytes).take(TRIES).find_map(|colon| {
+    quoted(bytes).find_map(whole)
+}
+
+/// The quoted values behind colons that can be base64.
+pub(super) fn quoted(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memchr::memchr_iter(b':', bytes).take(TRIES).filter_map(|colon| {
         let rest = bytes.get(colon + 1..)?;
         let rest = rest.strip_prefix(b" ").unwrap_or(rest);
         let (&quote, rest) = rest.split_first().filter(|(quote, _)| matches!(quote, b'"' | b'\''))?;
-        let end = memchr::memchr(quote, rest)?;
-        rest.get(..end).filter(|text| !text.contains(&b' ')).and_then(whole)
+        let text = |byte: &u8| *byte != b' ' && (*byte == b'=' || digit(*byte).is_some());
+        let length = rest.iter().take_while(|byte| text(byte)).count();
+        (length >= SHORTEST && rest.get(length) == Some(&quote)).then(|| rest.get(..length))?
     })
 }
 

@@ -87,7 +87,7 @@ fn is_plain(features: Features, form: &[u8], field: &Field<'_>) -> bool {
     let coded = features.any(ESCAPED)
         || (features.only(BASE64) && form.len() >= base64::SHORTEST)
         || features.all(Features::COLON | Features::COMMA)
-        || features.all(Features::COLON | Features::QUOTE)
+        || (features.all(Features::COLON | Features::QUOTE) && base64::quoted(form).next().is_some())
         || (features.any(Features::DIGIT) && memchr::memchr(b'x', form).is_some())
         || (field.part == Part::Whole && features.any(Features::SEMI))
         || (field.wire == Wire::Form && features.any(Features::SPACE) && utf16::may_hide(field.raw));

@@ -155,13 +155,17 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
 
 /// A sub-select whose surroundings belong to another language or were cut: `x](select 1 from t where 1=1)|[`.
 fn embedded(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
-    let mut from = 0;
+    let (mut from, mut reads) = (0, 0);
     for _ in 0..EMBEDDED {
         let open = from + memchr::memchr(b'(', bytes.get(from..)?)?;
         from = open + 1;
         let lexer = Lexer::new(bytes, from, Backslash::Escapes);
         if lexer.peek().kind != Kind::Name(words::Word::Select) {
             continue;
+        }
+        reads += 1;
+        if reads > READS {
+            return None;
         }
         let mut lexer = Lexer::new(bytes, open, Backslash::Escapes);
         let facts = grammar::read(&mut lexer, steps, State::Operand, Bits::NONE);
@@ -174,6 +178,8 @@ fn embedded(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
 
 /// Parentheses that are tried as the start of a sub-select.
 const EMBEDDED: usize = 32;
+/// Sub-selects that are read; each may be as long as the value.
+const READS: usize = 3;
 
 /// Words cut by comments, for whoever takes comments out before the database reads: `SEL/**/ECT`.
 fn split(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {

@@ -328,7 +328,7 @@ fn has_json_path(bytes: &[u8]) -> bool {
 
 /// Whether quotes of one kind frame a row of dashes that no value stands before, as drawings do: `"--"`, `'---'`.
 fn frames_dashes(bytes: &[u8], at: usize, comment: usize) -> bool {
-    let before = bytes.get(..at).unwrap_or_default().trim_ascii_end();
+    let before = bytes.get(..at).unwrap_or_default();
     let quote = bytes.get(at).copied().unwrap_or_default();
     let text = bytes.get(comment..).unwrap_or_default();
     let row = text.iter().take_while(|byte| **byte == b'-').count();
