@@ -31,7 +31,8 @@ pub struct Budgets {
     pub form_bytes: usize,
     /// Decoded bytes produced over the whole request.
     pub decoded_bytes: usize,
-    /// Lexer and parser steps over the whole request; about one a token.
+    /// Steps over the whole request: about one a token of a lexer, and one for every 64 bytes that a detector looks
+    /// through. They bound the time that any request takes.
     pub steps: usize,
     /// Signals kept for one request.
     pub signals: usize,

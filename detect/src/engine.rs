@@ -117,6 +117,12 @@ impl Engine {
 /// XML's own detectors: the others read its text and attributes, where its tags would be an alarm a line.
 const MARKUP_DETECTORS: &[&str] = &["xxe"];
 
+/// Bytes that a pass over a form reads for a step; detectors take further ones for what they do at each place.
+const BYTES_A_STEP: usize = 64;
+
+/// What asking a detector costs, however short the form is.
+const STEPS_A_DETECTOR: usize = 3;
+
 /// One form of one value, as the detectors were shown it.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,13 +135,8 @@ pub struct Form {
     pub name: Vec<u8>,
     /// The form.
     pub bytes: Vec<u8>,
-}
-
-impl Form {
-    fn new(field: &Field<'_>, bytes: &[u8]) -> Self {
-        let part = field.part.as_str();
-        Self { location: field.location, part, name: field.name.to_vec(), bytes: bytes.to_vec() }
-    }
+    /// The decoders that lead from the value as received to this form, the first one first.
+    pub decoders: Vec<&'static str>,
 }
 
 /// One request under inspection: what is left of its budgets, and what was found.
@@ -149,6 +150,8 @@ pub(crate) struct Inspection<'e> {
     limited: bool,
     signals: Signals,
     trace: Option<Vec<Form>>,
+    /// The decoders of the form that comes next; kept only for a trace.
+    decoders: Vec<&'static str>,
 }
 
 impl<'e> Inspection<'e> {
@@ -162,7 +165,18 @@ impl<'e> Inspection<'e> {
             limited: false,
             signals: Signals::default(),
             trace: None,
+            decoders: Vec::new(),
         }
+    }
+
+    /// Whether forms are listed.
+    pub(crate) fn traces(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Says which decoders lead to the form that comes next.
+    pub(crate) fn reached_by(&mut self, decoders: Vec<&'static str>) {
+        self.decoders = decoders;
     }
 
     /// The limits in force.
@@ -224,7 +238,7 @@ impl<'e> Inspection<'e> {
 
     /// Reads one field with the detectors that are not yet in `fired`.
     fn read(&mut self, field: &Field<'_>, mut fired: u64) {
-        if field.raw.is_empty() {
+        if field.raw.is_empty() || self.steps.exhausted() {
             return;
         }
         if self.fields >= self.engine.budgets.fields {
@@ -243,8 +257,18 @@ impl<'e> Inspection<'e> {
     }
 
     fn form(&mut self, field: &Field<'_>, bytes: &[u8], fired: &mut u64) -> Features {
+        // Looking at a form costs what it takes to find its features.
+        if !self.steps.take(1 + bytes.len() / BYTES_A_STEP) {
+            return Features::default();
+        }
         if let Some(trace) = &mut self.trace {
-            trace.push(Form::new(field, bytes));
+            trace.push(Form {
+                location: field.location,
+                part: field.part.as_str(),
+                name: field.name.to_vec(),
+                bytes: bytes.to_vec(),
+                decoders: self.decoders.clone(),
+            });
         }
         let features = self.engine.words.features(bytes);
         let value = |word| Value { field, bytes, features, word };
@@ -255,6 +279,9 @@ impl<'e> Inspection<'e> {
             let Some(detector) = self.engine.detectors.get(index) else {
                 break;
             };
+            if !self.steps.take(STEPS_A_DETECTOR + bytes.len() / BYTES_A_STEP) {
+                break;
+            }
             if let Some(finding) = (detector.inspect)(&value(features.word(index)), &mut self.steps) {
                 *fired |= 1 << index;
                 self.found(field, bytes, &finding);

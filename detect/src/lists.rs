@@ -46,6 +46,22 @@ pub(crate) const fn tails<'a, const N: usize>(entries: &[&'a str; N], separator:
     out
 }
 
+/// Each of `entries` up to its first `separator`.
+pub(crate) const fn heads<'a, const N: usize>(entries: &[&'a str; N], separator: u8) -> [&'a str; N] {
+    let mut out = [""; N];
+    let mut entry = 0;
+    while entry < N {
+        let bytes = entries[entry].as_bytes();
+        let mut at = 0;
+        while at < bytes.len() && bytes[at] != separator {
+            at += 1;
+        }
+        out[entry] = slice(entries[entry], 0, at);
+        entry += 1;
+    }
+    out
+}
+
 /// How many of `entries` have no `byte`.
 pub(crate) const fn count_without(entries: &[&str], byte: u8) -> usize {
     let (mut entry, mut count) = (0, 0);
@@ -113,4 +129,68 @@ pub(crate) const fn concat<const N: usize>(
         at += 1;
     }
     out
+}
+
+/// The shapes of a table's names: rules out most words without a search.
+#[derive(Debug)]
+pub(crate) struct Shapes {
+    /// The lengths of the names that start with each byte, a bit each.
+    first: [u64; 256],
+    /// The lengths of those that end in it.
+    last: [u64; 256],
+}
+
+impl Shapes {
+    /// The shapes of `names`, which are in lower case.
+    pub(crate) const fn of(names: &[&str]) -> Self {
+        let mut shapes = Self { first: [0; 256], last: [0; 256] };
+        let mut entry = 0;
+        while entry < names.len() {
+            let name = names[entry].as_bytes();
+            if !name.is_empty() {
+                shapes.first[name[0] as usize] |= length_bit(name.len());
+                shapes.last[name[name.len() - 1] as usize] |= length_bit(name.len());
+            }
+            entry += 1;
+        }
+        shapes
+    }
+
+    /// Whether the table may hold `name`, in any case.
+    pub(crate) fn may_hold(&self, name: &[u8]) -> bool {
+        let (Some(first), Some(last)) = (name.first(), name.last()) else { return false };
+        let (first, last) = (first.to_ascii_lowercase(), last.to_ascii_lowercase());
+        self.first[usize::from(first)] & self.last[usize::from(last)] & length_bit(name.len()) != 0
+    }
+
+    /// Whether a name of the table starts with `byte`, in any case.
+    pub(crate) fn may_start(&self, byte: u8) -> bool {
+        self.first[usize::from(byte.to_ascii_lowercase())] != 0
+    }
+}
+
+/// All lengths from 63 on share a bit.
+const fn length_bit(length: usize) -> u64 {
+    1 << if length < 63 { length } else { 63 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shapes;
+
+    #[test]
+    fn shapes_hold_every_name_of_their_table_in_any_case() {
+        let long = "x".repeat(200);
+        let names = ["id", "cat", "get-item", long.as_str()];
+        let shapes = Shapes::of(&names);
+        for name in names {
+            assert!(
+                shapes.may_hold(name.as_bytes()) && shapes.may_hold(name.to_uppercase().as_bytes()),
+                "{name}"
+            );
+        }
+        for other in ["", "i", "cats", "dog", "cab"] {
+            assert!(!shapes.may_hold(other.as_bytes()), "{other}");
+        }
+    }
 }

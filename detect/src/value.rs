@@ -59,6 +59,17 @@ pub(crate) enum Wire {
     Form,
 }
 
+impl Wire {
+    /// What undoes it, by the name used in traces.
+    pub(crate) const fn decoder(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Percent => Some("percent"),
+            Self::Form => Some("form"),
+        }
+    }
+}
+
 /// One decoded form of a field, the thing a detector reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Value<'a> {

@@ -261,7 +261,7 @@ fn a_spent_budget_is_reported() {
     };
     let spends = |signals: &Signals| signals.iter().any(|signal| signal.tag == Tag::InspectionLimit);
     assert!(!spends(&Engine::default().inspect(&request)));
-    let budgets: [(&str, Shrink); 7] = [
+    let budgets: [(&str, Shrink); 8] = [
         ("body-bytes", |budgets| budgets.body_bytes = 8),
         ("fields", |budgets| budgets.fields = 3),
         ("value-bytes", |budgets| budgets.value_bytes = 2),
@@ -269,6 +269,7 @@ fn a_spent_budget_is_reported() {
         ("nesting", |budgets| budgets.nesting = 0),
         ("forms", |budgets| budgets.forms = 2),
         ("decoded-bytes", |budgets| budgets.decoded_bytes = 1),
+        ("steps", |budgets| budgets.steps = 20),
     ];
     for (name, shrink) in budgets {
         let mut budgets = Budgets::default();

@@ -45,16 +45,23 @@ pub(crate) fn forms<'e>(
     if matches!(first, Cow::Owned(_)) && !inspection.take_decoded(first.len()) {
         return;
     }
+    if inspection.traces() {
+        let by_place = field.wire.decoder().filter(|_| matches!(first, Cow::Owned(_)));
+        inspection.reached_by(by_place.into_iter().collect());
+    }
     let features = each(inspection, &first);
     note_bytes(field, &first, features, inspection);
     if is_plain(features, &first, field) {
         return;
     }
     let layered = matches!(first, Cow::Owned(_));
-    let mut known = vec![Form { bytes: first, features, layered }];
+    let mut known = vec![Form { bytes: first, features, layered, from: None }];
     let (mut next, mut shown) = (0, field.raw.len());
     while next < known.len() {
         for decoder in DECODERS {
+            if inspection.steps.exhausted() {
+                return;
+            }
             let Some(form) = known.get(next).filter(|form| (decoder.applies)(form.features, field)) else {
                 continue;
             };
@@ -71,12 +78,20 @@ pub(crate) fn forms<'e>(
             if !inspection.take_decoded(decoded.len()) {
                 return;
             }
+            if inspection.traces() {
+                inspection.reached_by(chain(&known, Some((next, decoder.name)), field));
+            }
             let features = each(inspection, &decoded);
             if decoder.name == PERCENT && form.layered && hides(form, features) {
                 inspection.about(Tag::DoubleEncoding, field, "PERCENT-TWICE", &form.bytes);
             }
             let layered = form.layered || decoder.name == PERCENT;
-            known.push(Form { bytes: Cow::Owned(decoded), features, layered });
+            known.push(Form {
+                bytes: Cow::Owned(decoded),
+                features,
+                layered,
+                from: Some((next, decoder.name)),
+            });
         }
         next += 1;
     }
@@ -104,6 +119,25 @@ struct Form<'a> {
     features: Features,
     /// Whether percent encoding was undone on the way here.
     layered: bool,
+    /// The form that it was decoded from, and the decoder.
+    from: Option<(usize, &'static str)>,
+}
+
+/// The decoders that lead to a form, the first one first.
+fn chain(
+    known: &[Form<'_>],
+    mut from: Option<(usize, &'static str)>,
+    field: &Field<'_>,
+) -> Vec<&'static str> {
+    let mut chain = Vec::new();
+    while let Some((parent, decoder)) = from {
+        chain.push(decoder);
+        from = known.get(parent).and_then(|form| form.from);
+    }
+    let by_place = known.first().is_some_and(|first| matches!(first.bytes, Cow::Owned(_)));
+    chain.extend(by_place.then(|| field.wire.decoder()).flatten());
+    chain.reverse();
+    chain
 }
 
 /// One thing that can be undone.

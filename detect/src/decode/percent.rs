@@ -20,45 +20,42 @@ pub(crate) enum Plus {
 
 /// Undoes one layer of percent encoding; borrows where there is none.
 pub(crate) fn decode(bytes: &[u8], plus: Plus) -> Cow<'_, [u8]> {
-    let next = |bytes: &[u8]| match plus {
+    let plain = match plus {
         Plus::Itself => memchr(b'%', bytes),
         Plus::Space => memchr2(b'%', b'+', bytes),
     };
-    let Some(first) = next(bytes) else {
+    let Some(mut at) = plain else {
         return Cow::Borrowed(bytes);
     };
     let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    let mut found = Some(first);
+    let mut from = 0;
     let mut changed = false;
-    while let Some(at) = found {
-        let (head, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        out.extend_from_slice(head);
-        let used = match tail {
-            [b'+', ..] => {
-                out.push(b' ');
-                changed = true;
-                1
+    // Signs are as many as words are: copying and replacing them afterwards beats stopping at each.
+    let mut copy = |out: &mut Vec<u8>, part: &[u8]| {
+        let start = out.len();
+        out.extend_from_slice(part);
+        if plus == Plus::Space {
+            for byte in out.get_mut(start..).unwrap_or_default() {
+                changed |= *byte == b'+';
+                *byte = if *byte == b'+' { b' ' } else { *byte };
             }
-            _ => match escape(tail.get(1..).unwrap_or_default(), &mut out) {
-                Some(used) => {
-                    changed = true;
-                    used + 1
-                }
-                None => {
-                    out.push(b'%');
-                    1
-                }
-            },
-        };
-        rest = tail.get(used..).unwrap_or_default();
-        found = next(rest);
+        }
+    };
+    let mut escaped = false;
+    while let Some(next) = bytes.get(at..).and_then(|rest| memchr(b'%', rest)) {
+        at += next;
+        copy(&mut out, bytes.get(from..at).unwrap_or_default());
+        let tail = bytes.get(at + 1..).unwrap_or_default();
+        let used = escape(tail, &mut out);
+        escaped |= used.is_some();
+        if used.is_none() {
+            out.push(b'%');
+        }
+        at += 1 + used.unwrap_or(0);
+        from = at;
     }
-    if !changed {
-        return Cow::Borrowed(bytes);
-    }
-    out.extend_from_slice(rest);
-    Cow::Owned(out)
+    copy(&mut out, bytes.get(from..).unwrap_or_default());
+    if changed || escaped { Cow::Owned(out) } else { Cow::Borrowed(bytes) }
 }
 
 /// Drops each `%` between two letters that starts no escape, as ASP does: `SEL%ECT`.

@@ -68,8 +68,8 @@ enum Expect {
 
 struct Frame<'a> {
     is_object: bool,
-    /// The key in force inside this container.
-    key: Cow<'a, [u8]>,
+    /// The key read last in this container; an array, and an object before its first key, have the one around them.
+    key: Option<Cow<'a, [u8]>>,
 }
 
 struct Walker<'a> {
@@ -110,8 +110,7 @@ impl<'a> Walker<'a> {
                         return End::Spent(at);
                     }
                     self.cursor.skip(1);
-                    let key = self.stack.last().map_or(Cow::Borrowed(&b""[..]), |frame| frame.key.clone());
-                    self.stack.push(Frame { is_object: byte == b'{', key });
+                    self.stack.push(Frame { is_object: byte == b'{', key: None });
                     expect = if byte == b'{' { Expect::Key } else { Expect::Value };
                 }
                 (Expect::Next | Expect::Key, b'}') | (Expect::Next | Expect::Value, b']') => {
@@ -162,16 +161,17 @@ impl<'a> Walker<'a> {
         if expect == Expect::Key {
             visit(Token { part: Part::Name, name: &text, text: &text });
             // The one path of two keys that reaches what neither key does.
-            let parent = self.stack.iter().rev().nth(1).map_or(&b""[..], |frame| &frame.key);
+            let parent =
+                key_in_force(self.stack.get(..self.stack.len().saturating_sub(1)).unwrap_or_default());
             if &*text == b"prototype" && parent == b"constructor" {
                 visit(Token { part: Part::Name, name: &text, text: b"constructor.prototype" });
             }
             if let Some(frame) = self.stack.last_mut() {
-                frame.key = text;
+                frame.key = Some(text);
             }
             return Expect::Colon;
         }
-        let name = self.stack.last().map_or(&b""[..], |frame| &frame.key);
+        let name = key_in_force(&self.stack);
         visit(Token { part: Part::Value, name, text: &text });
         Expect::Next
     }
@@ -242,6 +242,11 @@ impl<'a> Walker<'a> {
             self.cursor.skip(length.unwrap_or(rest.len()));
         }
     }
+}
+
+/// The nearest key within the innermost of these containers; as deep as they are nested at most.
+fn key_in_force<'s>(stack: &'s [Frame<'_>]) -> &'s [u8] {
+    stack.iter().rev().find_map(|frame| frame.key.as_deref()).unwrap_or_default()
 }
 
 fn is_bare(byte: u8) -> bool {

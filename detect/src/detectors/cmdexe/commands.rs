@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 
-use crate::lists;
+use crate::lists::{self, Shapes};
 
 const TEXT: &str = include_str!("commands.txt");
 const COMMANDS: [&str; lists::count(TEXT)] = lists::lines(TEXT);
+const NAMES: [&str; COMMANDS.len()] = lists::heads(&COMMANDS, b' ');
+static SHAPES: Shapes = Shapes::of(&NAMES);
 
 /// How much a word says by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +71,9 @@ pub(crate) fn look_up(name: &[u8]) -> Option<Command> {
         Some((stem, end)) if end.eq_ignore_ascii_case(b".exe") => stem,
         _ => name,
     };
-    let Ok(row) = COMMANDS.binary_search_by(|row| compare(row, stem)) else {
+    let row =
+        if SHAPES.may_hold(stem) { NAMES.binary_search_by(|known| compare(known, stem)).ok() } else { None };
+    let Some(row) = row else {
         return is_cmdlet(stem).then_some(Command { class: Class::Sure, kinds: "w", subcommands: "" });
     };
     let mut parts = COMMANDS.get(row)?.split(' ').skip(1);
@@ -136,7 +140,7 @@ fn is_cmdlet(name: &[u8]) -> bool {
 
 /// Whether `pattern`, a glob, matches the name of a command.
 pub(crate) fn matches_any(pattern: &[u8]) -> bool {
-    COMMANDS.iter().any(|row| glob(pattern, name(row)))
+    NAMES.iter().any(|name| glob(pattern, name.as_bytes()))
 }
 
 /// Whether the shell's glob `pattern` matches `name`; `[...]` stands for any one character.
@@ -181,12 +185,8 @@ pub(crate) fn glob(pattern: &[u8], name: &[u8]) -> bool {
     true
 }
 
-fn name(row: &str) -> &[u8] {
-    row.split(' ').next().unwrap_or_default().as_bytes()
-}
-
-fn compare(row: &str, wanted: &[u8]) -> Ordering {
-    name(row).iter().copied().cmp(wanted.iter().map(u8::to_ascii_lowercase))
+fn compare(known: &str, wanted: &[u8]) -> Ordering {
+    known.bytes().cmp(wanted.iter().map(u8::to_ascii_lowercase))
 }
 
 #[cfg(test)]
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_well_formed() {
-        assert!(COMMANDS.is_sorted_by(|a, b| name(a) < name(b)));
+        assert!(NAMES.is_sorted_by(|a, b| a < b));
         for row in COMMANDS {
             let parts: Vec<&str> = row.split(' ').collect();
             assert!(matches!(parts.len(), 3 | 4), "{row}");

@@ -49,6 +49,8 @@ pub(crate) struct Context {
     pub(crate) prose: bool,
     /// Line ends before.
     pub(crate) lines: usize,
+    /// Behind the value's last letter or digit.
+    pub(crate) words_end: usize,
 }
 
 /// Walks the places of a value.
@@ -59,6 +61,8 @@ pub(crate) struct Contexts<'a> {
     started: bool,
     /// Up to where back-ticks are paired.
     ticks_until: usize,
+    /// Behind the value's last letter or digit.
+    words_end: usize,
     seen: Seen,
 }
 
@@ -110,7 +114,8 @@ impl<'a> Contexts<'a> {
             closed: 0,
             last: 0,
         };
-        Self { bytes, at: 0, started: false, ticks_until: 0, seen }
+        let words_end = bytes.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last + 1);
+        Self { bytes, at: 0, started: false, ticks_until: 0, words_end, seen }
     }
 
     /// Finds the next place.
@@ -121,10 +126,16 @@ impl<'a> Contexts<'a> {
         }
         while let Some(&byte) = self.bytes.get(self.at) {
             let from = self.at;
-            let letters = self.bytes.iter().skip(from).take_while(|byte| byte.is_ascii_alphabetic()).count();
-            if letters > 0 {
+            if byte.is_ascii_alphabetic() {
+                let rest = self.bytes.get(from..).unwrap_or_default();
+                let letters = rest.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(rest.len());
                 self.at += letters;
                 self.seen.add_letters(letters, self.bytes.get(self.at - 1).copied().unwrap_or_default());
+                continue;
+            }
+            if byte == b' ' {
+                self.seen.add_space();
+                self.at += 1;
                 continue;
             }
             let rest = self.bytes.get(from + 1..).unwrap_or_default();
@@ -211,6 +222,7 @@ impl<'a> Contexts<'a> {
             names: seen.names && seen.letters,
             prose: seen.words >= SENTENCE,
             lines: seen.lines,
+            words_end: self.words_end,
         }
     }
 }
@@ -229,6 +241,13 @@ impl Seen {
         self.spaced |= self.space;
         self.word_len += count;
         self.last = last;
+    }
+
+    fn add_space(&mut self) {
+        self.words += usize::from(self.word_len >= 2);
+        self.word_len = 0;
+        self.address = false;
+        self.spaced = true;
     }
 
     fn add(&mut self, byte: u8) {

@@ -55,7 +55,7 @@ pub(crate) fn command(bytes: &[u8], context: &Context, steps: &mut Steps) -> Opt
     let mut hidden = false;
     for _ in 0..4 {
         at = skip(bytes, at);
-        let mut word = word::read(bytes, at)?;
+        let mut word = word::read(bytes, at, steps)?;
         if word.text().is_empty() && !word.shell {
             // An empty expansion is no word: the next one is.
             hidden = true;
@@ -211,9 +211,7 @@ fn place(bytes: &[u8], context: &Context, command: Command, bare: bool) -> i32 {
 
 /// Back-ticks are also Markdown's and SQL's: what counts is what they are attached to.
 fn tick(bytes: &[u8], context: &Context, close: usize, bare: bool) -> i32 {
-    let after = bytes.get(close + 1..).unwrap_or_default();
-    let last = !after.iter().any(u8::is_ascii_alphanumeric);
-    if context.leading && last {
+    if context.leading && context.words_end <= close + 1 {
         return 4;
     }
     let before = context.from.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
@@ -236,8 +234,7 @@ fn tick(bytes: &[u8], context: &Context, close: usize, bare: bool) -> i32 {
 fn ends_alone(bytes: &[u8], context: &Context, class: Class, end: usize) -> bool {
     let tight = tight(bytes, context);
     let nested = matches!(context.opening, Opening::Substitution | Opening::BackTick { .. });
-    let rest = bytes.get(end..).unwrap_or_default();
-    let lone = !rest.iter().any(u8::is_ascii_alphanumeric);
+    let lone = context.words_end <= end;
     match class {
         Class::Sure | Class::Short => true,
         Class::English => nested || (lone && tight && (context.leading || context.breakout)),

@@ -16,7 +16,7 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Range<usize>> {
             return Some(start..cursor.at());
         }
         let rest = bytes.get(start..)?;
-        at = start + rest.iter().position(|byte| matches!(byte, b'&' | b'|' | b'\n'))? + 1;
+        at = start + memchr::memchr3(b'&', b'|', b'\n', rest)? + 1;
     }
     None
 }

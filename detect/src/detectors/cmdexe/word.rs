@@ -1,5 +1,6 @@
 //! Reads one word the way a shell would expand it: quotes, escapes, empty expansions and carets taken out.
 
+use crate::budget::Steps;
 use crate::scan::hex_digit;
 
 /// Longest word that can be a command with its path.
@@ -56,7 +57,9 @@ impl Word {
 }
 
 /// Reads the word at `at`; `None` where no word starts or it is too long to be a command.
-pub(crate) fn read(bytes: &[u8], at: usize) -> Option<Word> {
+///
+/// What adds no letter to the word, such as an empty quote, costs a step: many places may read the same row of them.
+pub(crate) fn read(bytes: &[u8], at: usize, steps: &mut Steps) -> Option<Word> {
     let mut word = Word {
         text: [0; LONGEST],
         len: 0,
@@ -76,6 +79,7 @@ pub(crate) fn read(bytes: &[u8], at: usize) -> Option<Word> {
     let drive = drive(bytes.get(at..).unwrap_or_default());
     while let Some(&byte) = bytes.get(word.end) {
         let rest = bytes.get(word.end..).unwrap_or_default();
+        let len = word.len;
         let step = match byte {
             b'\'' | b'"' => quoted(&mut word, rest, byte)?,
             b'\\' => backslash(&mut word, rest, drive)?,
@@ -105,6 +109,9 @@ pub(crate) fn read(bytes: &[u8], at: usize) -> Option<Word> {
             break;
         }
         word.end += step;
+        if word.len == len && !steps.take(1) {
+            return None;
+        }
     }
     (word.len > 0 || word.shell || word.hidden || word.spaced).then_some(word)
 }

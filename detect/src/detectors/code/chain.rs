@@ -45,7 +45,7 @@ pub(crate) enum Argument {
     Other,
 }
 
-/// Walks the chains of a value.
+/// Walks the chains of a value that are more than words: joined, called, indexed or with an underscore.
 #[derive(Debug)]
 pub(crate) struct Chains<'a> {
     bytes: &'a [u8],
@@ -67,15 +67,13 @@ impl<'a> Iterator for Chains<'a> {
 
     fn next(&mut self) -> Option<Chain<'a>> {
         loop {
-            let gap = self.cursor.take_while(|byte| !is_name_start(byte));
-            if let Some(&byte) = gap.iter().rfind(|byte| !byte.is_ascii_whitespace()) {
-                self.last = byte;
-            }
-            self.started |= gap.iter().any(u8::is_ascii_alphanumeric);
+            // A name does not begin within a number or a word of another script.
+            let glued = self.gap();
             let start = self.cursor.at();
             self.cursor.peek()?;
-            // A name does not begin within a number or a word of another script.
-            let glued = gap.last().is_some_and(|byte| byte.is_ascii_digit() || *byte >= 0x80);
+            if self.word() {
+                continue;
+            }
             let last = self.names();
             let end = self.cursor.at();
             let before = match self.last {
@@ -97,6 +95,50 @@ impl<'a> Iterator for Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
+    /// Takes what stands before the next name; says whether its last byte is a digit or belongs to another script.
+    fn gap(&mut self) -> bool {
+        let from = self.cursor.at();
+        while let Some(byte) = self.cursor.peek() {
+            let class = CLASSES[usize::from(byte)];
+            if class & START != 0 {
+                break;
+            }
+            if class & BLANK == 0 {
+                self.last = byte;
+            }
+            self.started |= class & NAME != 0;
+            self.cursor.skip(1);
+        }
+        let last = self.cursor.since(from).last();
+        last.is_some_and(|&byte| CLASSES[usize::from(byte)] & (NAME | HIGH) != 0)
+    }
+
+    /// Takes a name that is a word and no more, which most are; false, and nothing taken, where it may be more.
+    fn word(&mut self) -> bool {
+        let rest = self.cursor.rest();
+        let mut classes = 0;
+        let mut length = 0;
+        for &byte in rest {
+            let class = CLASSES[usize::from(byte)];
+            if class & NAME == 0 {
+                break;
+            }
+            classes |= class;
+            length += 1;
+        }
+        let plain = match rest.get(length..) {
+            None | Some([]) => true,
+            Some([b' ', next, ..]) if CLASSES[usize::from(*next)] & NAME != 0 => true,
+            Some([next, ..]) => CLASSES[usize::from(*next)] & AFTER == 0,
+        };
+        let is_word = plain && classes & UNDERSCORE == 0;
+        if is_word {
+            self.cursor.skip(length);
+            (self.started, self.last) = (true, b'a');
+        }
+        is_word
+    }
+
     /// Takes names as long as an operator joins them; returns the last.
     fn names(&mut self) -> &'a [u8] {
         loop {
@@ -121,7 +163,7 @@ impl<'a> Chains<'a> {
         let blank = self.bytes.get(self.cursor.at()..open).unwrap_or_default();
         let apart = !blank.is_empty() && blank.iter().all(u8::is_ascii_whitespace);
         if self.bytes.get(open) != Some(&b'(') {
-            return (None, apart);
+            return (None, false);
         }
         let first = skip_blank(self.bytes, open + 1);
         let rest = self.bytes.get(first..).unwrap_or_default();
@@ -169,8 +211,37 @@ fn is_name_start(byte: u8) -> bool {
 }
 
 fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    CLASSES[usize::from(byte)] & NAME != 0
 }
+
+/// What a byte is to the lexer, a bit each.
+const START: u8 = 1;
+const NAME: u8 = 2;
+const UNDERSCORE: u8 = 4;
+const BLANK: u8 = 8;
+/// Behind a name, what may join it, call it or index it.
+const AFTER: u8 = 16;
+const HIGH: u8 = 32;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        classes[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => START | NAME,
+            b'_' => START | NAME | UNDERSCORE,
+            b'0'..=b'9' => NAME,
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0c => BLANK | AFTER,
+            0x0b | b'.' | b'?' | b':' | b'-' | b'\\' | b'(' | b'[' | b'/' | b'#' => AFTER,
+            0x80..=u8::MAX => HIGH,
+            _ => 0,
+        };
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
 
 #[cfg(test)]
 mod tests {
@@ -196,13 +267,14 @@ mod tests {
         }
         assert_eq!(chains("f()")[0].call, Some(Argument::Nothing));
         assert_eq!(chains("f (see below)")[0].call, Some(Argument::Other));
-        assert_eq!(chains("f x")[0].call, None);
+        assert_eq!(chains("f_1 x")[0].call, None);
+        assert!(chains("f x, (y) z").is_empty());
     }
 
     #[test]
     fn what_stands_before_is_told_apart() {
         assert_eq!(chains("');f(1)")[0].before, Before::Start);
-        assert_eq!(chains("x;f(1)")[1].before, Before::Mark);
-        assert_eq!(chains("the f(1)")[1].before, Before::Word);
+        assert_eq!(chains("x;f(1)")[0].before, Before::Mark);
+        assert_eq!(chains("the f(1)")[0].before, Before::Word);
     }
 }

@@ -91,23 +91,44 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     if let Some(mark) = mark {
         return found(mark.detector, mark.span);
     }
+    if !steps.take(bytes.len() / 16) {
+        return None;
+    }
+    let text = Text { bytes, post, location: value.field.location, last_close: last_close(bytes) };
     for chain in Chains::new(bytes) {
         if !steps.take(1) {
             return None;
         }
-        if let Some(detector) = judge(bytes, &chain, post, value.field.location) {
+        if let Some(detector) = judge(&text, &chain) {
             return found(detector, chain.start..chain.end);
         }
     }
     None
 }
 
-fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Option<&'static str> {
+/// What is the same for every chain of a value.
+struct Text<'a> {
+    bytes: &'a [u8],
+    /// Whether it is a text for people.
+    post: bool,
+    location: Location,
+    /// The last parenthesis, if it closes with nothing but punctuation behind it.
+    last_close: Option<usize>,
+}
+
+fn last_close(bytes: &[u8]) -> Option<usize> {
+    let close = memchr::memrchr(b')', bytes)?;
+    let tail = bytes.get(close + 1..).unwrap_or_default();
+    (!tail.iter().any(u8::is_ascii_alphanumeric)).then_some(close)
+}
+
+fn judge(text: &Text<'_>, chain: &Chain<'_>) -> Option<&'static str> {
+    let &Text { bytes, post, location, .. } = text;
+    let joined = chain.text.len() > chain.last.len();
     if dunder(bytes, chain) {
         return Some("CODE-PYTHON-ATTRIBUTE");
     }
     let whole = is_whole(bytes, chain);
-    let joined = chain.text.len() > chain.last.len();
     if joined && !is_trace(bytes, chain) {
         let in_code = !post && (chain.call.is_some() && !chain.apart || chain.indexed);
         let quoted = is_reflection(bytes, chain);
@@ -123,7 +144,7 @@ fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Opt
     if is_require(bytes, chain) {
         return Some("CODE-REQUIRE");
     }
-    let function = tables::function(chain.last);
+    let function = if whole || chain.call.is_some() { tables::function(chain.last) } else { None };
     let header = matches!(location, Location::Header | Location::UserAgent);
     // A function's name that is no word, and nothing else: called by who reads it as a parameter.
     if whole && !header && function == Some(Function::Sure) && chain.last.contains(&b'_') {
@@ -149,7 +170,8 @@ fn judge(bytes: &[u8], chain: &Chain<'_>, post: bool, location: Location) -> Opt
     if !chain.last.starts_with(b"php") && is_manual_page(bytes, chain) {
         return None;
     }
-    let alone = whole_call(bytes, chain);
+    // The value is one call: nothing but punctuation before it, and its parenthesis closes near the end.
+    let alone = chain.before == Before::Start && text.last_close.is_some_and(|close| close >= chain.end);
     let open = chain::skip_blank(bytes, chain.end);
     let hidden = bytes.get(chain.end..open).is_some_and(|blank| blank.windows(2).any(|pair| pair == b"/*"));
     // `new Function(`, which compiles its argument.
@@ -199,14 +221,6 @@ fn is_manual_page(bytes: &[u8], chain: &Chain<'_>) -> bool {
 fn is_whole(bytes: &[u8], chain: &Chain<'_>) -> bool {
     let rest = bytes.get(chain.end..).unwrap_or_default();
     chain.before == Before::Start && !rest.iter().any(u8::is_ascii_alphanumeric)
-}
-
-/// Whether the value is one call: nothing but punctuation before it, and its parenthesis closes near the end.
-fn whole_call(bytes: &[u8], chain: &Chain<'_>) -> bool {
-    let rest = bytes.get(chain.end..).unwrap_or_default();
-    let Some(close) = rest.iter().rposition(|&byte| byte == b')') else { return false };
-    let tail = rest.get(close + 1..).unwrap_or_default();
-    chain.before == Before::Start && !tail.iter().any(u8::is_ascii_alphanumeric)
 }
 
 /// Whether what stands before closes a string, a call or a statement.
@@ -273,6 +287,9 @@ fn dunder(bytes: &[u8], chain: &Chain<'_>) -> bool {
         b"__reduce__",
         b"__getattribute__",
     ];
+    if memchr::memmem::find(chain.text, b"__").is_none() {
+        return false;
+    }
     let names = chain.text.split(|byte| matches!(byte, b'.' | b':' | b'>' | b'-' | b'?'));
     // `lib/__init__.py` is a file.
     if chain.last == b"py" || chain.last == b"pyc" {

@@ -2,13 +2,16 @@
 
 use std::cmp::Ordering;
 
-use crate::lists;
+use crate::lists::{self, Shapes};
 use crate::scan::starts_with_ignore_case;
 
 const FUNCTIONS_TEXT: &str = include_str!("functions.txt");
 const FUNCTIONS: [&str; lists::count(FUNCTIONS_TEXT)] = lists::lines(FUNCTIONS_TEXT);
+const FUNCTION_NAMES: [&str; FUNCTIONS.len()] = lists::heads(&FUNCTIONS, b' ');
+static FUNCTION_SHAPES: Shapes = Shapes::of(&FUNCTION_NAMES);
 const NAMES_TEXT: &str = include_str!("names.txt");
 const NAMES: [&str; lists::count(NAMES_TEXT)] = lists::lines(NAMES_TEXT);
+static NAME_SHAPES: Shapes = Shapes::of(&lists::tails(&NAMES, b' '));
 
 /// How much a call of a function says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,10 @@ pub(crate) enum Name {
 
 /// Looks a function up, in any case as PHP would.
 pub(crate) fn function(name: &[u8]) -> Option<Function> {
-    let row =
-        FUNCTIONS.binary_search_by(|row| compare(row.split(' ').next().unwrap_or_default(), name)).ok()?;
+    if !FUNCTION_SHAPES.may_hold(name) {
+        return None;
+    }
+    let row = FUNCTION_NAMES.binary_search_by(|known| compare(known, name)).ok()?;
     Some(match FUNCTIONS.get(row)?.split(' ').nth(1)? {
         "s" => Function::Sure,
         "d" => Function::Dangerous,
@@ -88,19 +93,31 @@ pub(crate) fn name(chain: &[u8]) -> Option<Name> {
     let mut at = 0;
     for _ in 0..16 {
         let Some(rest) = chain.get(at..) else { break };
-        let first = NAMES.partition_point(|row| compare(tail(row), rest) == Ordering::Less);
-        // A name that is the start of `rest` sorts at most a few rows before it.
-        for row in NAMES.iter().take(first + 1).rev().take(8) {
-            if starts_with(rest, tail(row).as_bytes()) {
-                if row.starts_with('!') {
-                    return Some(Name::Anywhere);
-                }
-                best = Some(Name::Code);
+        if rest.first().is_some_and(|&byte| NAME_SHAPES.may_start(byte)) {
+            match name_at(rest) {
+                Some(Name::Anywhere) => return Some(Name::Anywhere),
+                found => best = found.or(best),
             }
         }
         match rest.iter().position(|&byte| !byte.is_ascii_alphanumeric() && byte != b'_') {
             Some(joint) => at += joint + 1,
             None => break,
+        }
+    }
+    best
+}
+
+/// The weightiest dotted name that `rest` starts with.
+fn name_at(rest: &[u8]) -> Option<Name> {
+    let first = NAMES.partition_point(|row| compare(tail(row), rest) == Ordering::Less);
+    let mut best = None;
+    // A name that is the start of `rest` sorts at most a few rows before it.
+    for row in NAMES.iter().take(first + 1).rev().take(8) {
+        if starts_with(rest, tail(row).as_bytes()) {
+            if row.starts_with('!') {
+                return Some(Name::Anywhere);
+            }
+            best = Some(Name::Code);
         }
     }
     best

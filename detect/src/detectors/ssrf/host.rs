@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::lists;
 use crate::scan::hex_digit;
 use crate::table;
 
@@ -31,7 +32,8 @@ pub(super) enum Spelling {
 
 const METADATA_NAMES: &str = include_str!("metadata-names.txt");
 const LOOPBACK_NAMES: &str = include_str!("loopback-names.txt");
-const INNER_SUFFIXES: &str = include_str!("inner-suffixes.txt");
+const INNER_SUFFIXES_TEXT: &str = include_str!("inner-suffixes.txt");
+const INNER_SUFFIXES: [&str; lists::count(INNER_SUFFIXES_TEXT)] = lists::lines(INNER_SUFFIXES_TEXT);
 /// DNS services that answer with the address written in the name.
 const WILDCARD_DNS: [&[u8]; 6] =
     [b".nip.io", b".sslip.io", b".xip.io", b".rbndr.us", b".1u.ms", b".traefik.me"];
@@ -182,7 +184,7 @@ fn name(host: &[u8]) -> (Reach, Spelling) {
     if table::contains(LOOPBACK_NAMES, host) {
         return (Reach::Loopback, Spelling::Odd);
     }
-    if table::lines(INNER_SUFFIXES).any(|suffix| ends_with(host, suffix.as_bytes())) {
+    if INNER_SUFFIXES.iter().any(|suffix| ends_with(host, suffix.as_bytes())) {
         return (Reach::Private, Spelling::Odd);
     }
     let embedded = WILDCARD_DNS.iter().find(|suffix| ends_with(host, suffix));

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::lists;
+use crate::lists::{self, Shapes};
 
 const TEXT: &str = include_str!("files.txt");
 const FILES: [&str; lists::count(TEXT)] = lists::lines(TEXT);
@@ -34,7 +34,7 @@ pub(crate) enum Match {
 /// Looks up a path whose last segments are `last` and, going up, `parents`; `from_root` says whether nothing unknown
 /// stands above the last of these.
 pub(crate) fn look_up(last: &[u8], parents: &Parents<'_>) -> Option<Match> {
-    if !may_be_last(last) {
+    if !may_be_file(last) {
         return None;
     }
     let first = LAST.partition_point(|known| compare(known.as_bytes(), last) == Ordering::Less);
@@ -56,31 +56,12 @@ pub(crate) fn look_up(last: &[u8], parents: &Parents<'_>) -> Option<Match> {
     best
 }
 
-/// Whether a name of the table has `last`'s first byte and length; most words have not.
-fn may_be_last(last: &[u8]) -> bool {
-    last.first().is_some_and(|first| {
-        let lengths = LENGTHS[usize::from(first.to_ascii_lowercase())];
-        lengths & length_bit(last.len()) != 0
-    })
+/// Whether the table may hold `name`; most words are no name of it.
+pub(crate) fn may_be_file(name: &[u8]) -> bool {
+    SHAPES.may_hold(name)
 }
 
-const fn length_bit(length: usize) -> u64 {
-    1 << if length < 63 { length } else { 63 }
-}
-
-/// The lengths of the names that start with each byte.
-const LENGTHS: [u64; 256] = {
-    let mut lengths = [0; 256];
-    let mut at = 0;
-    while at < LAST.len() {
-        let name = LAST[at].as_bytes();
-        if !name.is_empty() {
-            lengths[name[0] as usize] |= length_bit(name.len());
-        }
-        at += 1;
-    }
-    lengths
-};
+static SHAPES: Shapes = Shapes::of(&LAST);
 
 /// The segments above the current one, nearest last; only the nearest few are kept.
 #[derive(Clone, Copy, Debug, Default)]

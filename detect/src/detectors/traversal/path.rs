@@ -78,18 +78,19 @@ impl<'a> Chains<'a> {
     /// Reads the next chain that has a separator or an odd dot in it.
     pub(crate) fn next(&mut self, steps: &mut Steps) -> Option<Chain> {
         while self.at < self.bytes.len() {
+            self.skip_words();
             let mut walk = Walk::new(self.bytes, self.at, self.before);
             let after = loop {
                 let rest = self.bytes.get(self.at..).unwrap_or_default();
                 // Bytes that are no more than part of a name are taken together.
-                let plain = rest.iter().position(|&byte| !is_plain(byte)).unwrap_or(rest.len());
+                let plain = plain_len(rest);
                 if plain > 0 {
                     walk.unit(Unit { kind: Kind::Byte, len: plain, odd: false }, self.at);
                     self.at += plain;
                     continue;
                 }
                 let Some(here) = unit(rest) else { break Edge::Value };
-                let edge = rest.first().and_then(|&byte| self.edge(byte, here.kind, &walk));
+                let edge = rest.first().and_then(|&byte| self.edge(byte, here.kind, &walk.segment));
                 if let Some(edge) = edge {
                     break edge;
                 }
@@ -119,25 +120,60 @@ impl<'a> Chains<'a> {
         None
     }
 
-    fn edge(&self, byte: u8, kind: Kind, walk: &Walk<'_>) -> Option<Edge> {
+    /// Skips words between edges that are no paths and no names of files.
+    fn skip_words(&mut self) {
+        while let Some(rest) = self.bytes.get(self.at..).filter(|_| self.reading == Reading::Value) {
+            let len = plain_len(rest);
+            let word = rest.get(..len).unwrap_or_default();
+            let word = word.split(|&byte| byte == b':').next().unwrap_or_default();
+            let Some(&next) = rest.get(len).filter(|_| !files::may_be_file(word)) else { return };
+            let kind = if next == b'?' { Kind::Question } else { Kind::Byte };
+            let segment = Segment { bytes: len, ..Segment::default() };
+            let Some(edge) = self.edge(next, kind, &segment) else { return };
+            self.at += len + 1;
+            if self.before != Edge::Value || len > 0 {
+                self.before = edge;
+            }
+        }
+    }
+
+    fn edge(&self, byte: u8, kind: Kind, segment: &Segment) -> Option<Edge> {
         if self.reading == Reading::RequestPath {
             return None;
         }
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' => Some(Edge::Space),
-            b';' if walk.segment.is_climb() => None,
+            b';' if segment.is_climb() => None,
             b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'|' | b'&' | b',' | b';' | b'=' | b'*'
             | b'#' => Some(Edge::Mark),
-            b'?' if kind == Kind::Question && walk.segment.bytes > 0 => Some(Edge::Mark),
+            b'?' if kind == Kind::Question && segment.bytes > 0 => Some(Edge::Mark),
             _ => None,
         }
     }
 }
 
-/// Whether `byte` is a unit by itself, of no special kind, and no edge.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'1'..=b'9' | b'_' | b'-')
+/// The length of the row of bytes at the start of `rest` that are units of no special kind, and no edges.
+fn plain_len(rest: &[u8]) -> usize {
+    rest.iter().position(|&byte| !PLAIN[usize::from(byte)]).unwrap_or(rest.len())
 }
+
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        plain[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'1'..=b'9' | b'_' | b'-' => true,
+            b'!' | b'$' | b'+' | b':' | b'@' | b'[' | b']' | b'^' | b'{' | b'}' | b'~' => true,
+            // No character that looks like a dot or a slash begins with one of these.
+            0x80..=0xbf | 0xc2..=0xdf | 0xe3..=0xed => true,
+            _ => false,
+        };
+        if byte == u8::MAX {
+            break plain;
+        }
+        byte += 1;
+    }
+};
 
 /// What the current segment has been made of.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,6 +203,20 @@ impl Segment {
         self.row_byte = byte;
         if byte == b'.' || byte.is_ascii_alphabetic() {
             self.row = self.row.max(self.row_now);
+        }
+    }
+
+    /// The same for each of `bytes`; rows shorter than [`PADDING`] are told apart at their end alone.
+    fn in_rows(&mut self, bytes: &[u8]) {
+        if self.row_now + bytes.len() >= PADDING {
+            for &byte in bytes {
+                self.in_row(byte);
+            }
+        } else if let Some(&last) = bytes.last() {
+            let run = bytes.iter().rev().take_while(|&&byte| byte == last).count();
+            let goes_on = run == bytes.len() && last == self.row_byte;
+            self.row_now = if goes_on { self.row_now + run } else { run };
+            self.row_byte = last;
         }
     }
 
@@ -265,9 +315,7 @@ impl<'a> Walk<'a> {
                 }
                 self.segment.bytes += here.len;
                 self.segment.trailing_dots = 0;
-                for &byte in self.text.get(at..at + here.len).unwrap_or_default() {
-                    self.segment.in_row(byte);
-                }
+                self.segment.in_rows(self.text.get(at..at + here.len).unwrap_or_default());
             }
         }
         self.segment.odd |= here.odd;

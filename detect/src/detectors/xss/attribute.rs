@@ -1,5 +1,6 @@
 //! Attributes: which names and values make an element run script, inside a tag or in the rest of one.
 
+use crate::budget::Steps;
 use crate::detectors::xss::Hit;
 use crate::detectors::xss::css;
 use crate::detectors::xss::tag::{self, Attribute, Name};
@@ -44,7 +45,9 @@ fn animates_script(value: &[u8]) -> bool {
 }
 
 /// Finds an event handler or style attribute wherever one could continue a tag: `x" onfocus=alert(1) autofocus`.
-pub(super) fn loose(bytes: &[u8]) -> Option<Hit> {
+///
+/// A style's declarations are read at each `style=`, a step a byte.
+pub(super) fn loose(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
     memchr::memchr_iter(b'=', bytes).find_map(|equals| {
         let before = bytes.get(..equals)?;
         let named = trim_end(before);
@@ -62,7 +65,8 @@ pub(super) fn loose(bytes: &[u8]) -> Option<Hit> {
         let fires = if closes && is_event(Name::new(name).bytes()) {
             true
         } else if name.eq_ignore_ascii_case(b"style") {
-            css::runs(until_close(value))
+            let style = until_close(value);
+            steps.take(style.len()) && css::runs(style)
         } else {
             is_event(Name::new(name).bytes()) && is_code(until_close(value))
         };

@@ -88,7 +88,7 @@ fn markup_hit(bytes: &[u8], features: Features, steps: &mut Steps) -> Option<Hit
         hit = markup::hit(bytes, steps);
     }
     if features.any(Features::EQUALS) {
-        hit = hit.or_else(|| attribute::loose(bytes));
+        hit = hit.or_else(|| attribute::loose(bytes, steps));
     }
     if features.any(Features::LT | Features::GT | Features::SLASH) {
         hit = hit.or_else(|| markup::near_sink(bytes));

@@ -116,7 +116,7 @@ pub(super) fn hit(bytes: &[u8]) -> Option<Hit> {
             _ => {}
         }
     }
-    memchr::memchr_iter(b':', bytes).find_map(|colon| inside(bytes, colon))
+    inside(bytes)
 }
 
 /// The value up to its first plain colon, or as much of it as can spell a scheme.
@@ -125,19 +125,35 @@ fn scheme_part(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// A scheme's colon in the midst of a value: in a link, a header, an attribute whose tag is elsewhere.
-fn inside(bytes: &[u8], colon: usize) -> Option<Hit> {
-    let before = bytes.get(..colon)?;
-    let named = SCRIPT.iter().find(|scheme| {
-        let name = scheme.get(..scheme.len() - 1).unwrap_or_default();
-        before.len() >= name.len()
-            && before.get(before.len() - name.len()..).is_some_and(|end| end.eq_ignore_ascii_case(name))
-    })?;
-    let code = bytes.get(colon + 1..)?;
-    let code = code.get(..code.len().min(2048)).unwrap_or_default();
-    let sink = js::loose(code)?;
-    Hit::new("XSS-URL", colon + 1 - named.len()..colon + 1 + sink.end)
+/// A scheme in the midst of a value: in a link, a header, an attribute whose tag is elsewhere.
+fn inside(bytes: &[u8]) -> Option<Hit> {
+    let mut colons = memchr::memchr_iter(b':', bytes).filter_map(|colon| Some((colon, named(bytes, colon)?)));
+    let mut here = colons.next();
+    while let Some((colon, name)) = here {
+        here = colons.next();
+        // What stands well behind the next scheme is read there, and only once.
+        let end = here.map_or(bytes.len(), |(next, _)| next + SINK).min(colon + 1 + LONGEST_CODE);
+        let code = bytes.get(colon + 1..end.min(bytes.len()))?;
+        if let Some(sink) = js::loose(code) {
+            return Hit::new("XSS-URL", colon - name..colon + 1 + sink.end);
+        }
+    }
+    None
 }
+
+/// The length of the scheme's name that ends at the colon.
+fn named(bytes: &[u8], colon: usize) -> Option<usize> {
+    let before = bytes.get(..colon)?;
+    SCRIPT.iter().map(|scheme| scheme.len() - 1).zip(SCRIPT).find_map(|(length, scheme)| {
+        let name = before.get(before.len().checked_sub(length)?..)?;
+        name.eq_ignore_ascii_case(scheme.get(..length)?).then_some(length)
+    })
+}
+
+/// Bytes behind a scheme in which its code is looked for.
+const LONGEST_CODE: usize = 2048;
+/// More bytes than a call and the expression before it are looked at together.
+const SINK: usize = 128;
 
 const SCRIPT: &[&[u8]] =
     &[b"javascript:", b"vbscript:", b"livescript:", b"jscript:", b"mocha:", b"ecmascript:"];

@@ -1,0 +1,37 @@
+//! What 300 KB can be made to cost: shapes that once made a detector read the rest of a value at each of its places.
+
+use std::time::{Duration, Instant};
+
+use portcullis_detect::{Body, Engine, Header, Request};
+
+const SIZE: usize = 300 * 1024;
+
+/// A hundred times what any of these takes without optimisation; with the square of their length all take longer.
+const BOUND: Duration = Duration::from_secs(30);
+
+fn cost(content_type: &str, body: &[u8]) -> Duration {
+    let engine = Engine::default();
+    let headers = [Header { name: b"content-type", value: content_type.as_bytes() }];
+    let body = Body { bytes: body, truncated: false };
+    let started = Instant::now();
+    engine.inspect(&Request { method: b"POST", headers: &headers, body, ..Request::default() });
+    started.elapsed()
+}
+
+#[test]
+fn rows_of_what_is_never_closed_cost_no_more_than_their_length() {
+    for unit in ["`", "sleep(", "alert(", "require('", "$a$", "/*", "<a b=", "javascript:((((", "${", "..%2f"]
+    {
+        let text: Vec<u8> = unit.bytes().cycle().take(SIZE).collect();
+        let took = cost("text/plain", &text);
+        assert!(took < BOUND, "{unit} took {took:?}");
+    }
+}
+
+#[test]
+fn a_long_key_is_not_copied_for_each_container_under_it() {
+    let key = "k".repeat(SIZE / 2);
+    let body = format!("{{\"\\u006b{key}\":[{}[]]}}", "[],".repeat(SIZE / 6));
+    let took = cost("application/json", body.as_bytes());
+    assert!(took < BOUND, "took {took:?}");
+}
