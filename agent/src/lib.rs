@@ -20,6 +20,7 @@ pub mod geo;
 pub mod headers;
 pub mod health;
 pub mod ids;
+pub mod inspect;
 pub mod inspector;
 pub mod latency;
 pub mod lines;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use portcullis_agent::{check_config, config, serve, sleep};
+use portcullis_agent::{check_config, config, inspect, serve, sleep};
 
 fn main() -> ExitCode {
     match sleep::asked(std::env::args_os()) {
@@ -18,6 +18,10 @@ fn main() -> ExitCode {
         }
     }
     let args: Vec<String> = std::env::args().skip(1).collect();
+    // A command of its own: it asks nothing of an agent's configuration.
+    if let Some(("inspect", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return end(inspect::run(rest));
+    }
     let asked = |names: &[&str]| {
         args.iter().any(|arg| names.contains(&arg.trim_start_matches('-')) && arg.starts_with('-'))
     };
@@ -37,6 +41,10 @@ fn main() -> ExitCode {
             [word, ..] => anyhow::bail!("unknown command {word:?}; try --help"),
         }
     });
+    end(result)
+}
+
+fn end(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -49,6 +57,7 @@ fn main() -> ExitCode {
 const USAGE: &str = "\
 usage: portcullis-agent [OPTION...]                 serve
        portcullis-agent [OPTION...] check-config    print what is in force and where it came from, secrets masked
+       portcullis-agent inspect [FILE] [...]        what the engine finds in a request; inspect --help tells more
        portcullis-agent --help | --usage | --version
 
 Options can also stand in the environment (SIGSCI_MAX_PROCS=2) and in agent.conf (max-procs = 2).

@@ -74,14 +74,14 @@ struct Field {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Finding {
+pub(crate) struct Finding {
     #[serde(rename = "Type")]
-    tag: String,
-    location: &'static str,
-    name: String,
-    value: String,
-    detector: String,
-    redaction: &'static str,
+    pub(crate) tag: String,
+    pub(crate) location: &'static str,
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) detector: String,
+    pub(crate) redaction: &'static str,
 }
 
 /// What is the same in all records of an agent.
@@ -202,18 +202,23 @@ fn field_of_client(header: &Header<'_>, hidden: Option<&Anonymous>) -> Field {
 
 /// What was found without what rules exclude, then what the policy added.
 fn findings(signals: &Signals, decision: &Decision) -> Vec<Finding> {
-    let added = decision.added.iter().map(|added| Finding {
+    decision.kept(signals).map(finding).chain(added(decision)).collect()
+}
+
+/// What the policy added.
+pub(crate) fn added(decision: &Decision) -> impl Iterator<Item = Finding> {
+    decision.added.iter().map(|added| Finding {
         tag: added.signal.to_string(),
         location: Location::Request.as_str(),
         name: String::new(),
         value: String::new(),
         detector: added.detector.to_string(),
         redaction: "none",
-    });
-    decision.kept(signals).map(finding).chain(added).collect()
+    })
 }
 
-fn finding(signal: &Signal) -> Finding {
+/// What may be written down of `signal`.
+pub(crate) fn finding(signal: &Signal) -> Finding {
     let name = text(&signal.name);
     let (value, redaction) = match signal.location {
         // All that a cookie is good for is to be a secret.
