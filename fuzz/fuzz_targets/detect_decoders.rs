@@ -5,8 +5,9 @@
 use libfuzzer_sys::fuzz_target;
 use portcullis_detect::fuzzing;
 
-const DECODERS: [&str; 14] = [
+const DECODERS: [&str; 15] = [
     "base64",
+    "base64-quoted",
     "css",
     "data-url",
     "fold",

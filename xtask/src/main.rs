@@ -7,6 +7,7 @@ mod command;
 mod corpus;
 mod deploy;
 mod envoy;
+mod fuzz;
 mod image;
 mod modules;
 mod nginx;

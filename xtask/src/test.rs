@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{MEMBERS, cargo, run as run_command};
 use crate::run::Parts;
-use crate::{check, deploy, modules, nginx, wasm};
+use crate::{check, deploy, fuzz, modules, nginx, wasm};
 
 struct Group {
     name: &'static str,
@@ -18,6 +18,11 @@ const GROUPS: &[Group] = &[
     Group { name: "fmt", about: "formatting", run: check::format },
     Group { name: "clippy", about: "lints, as errors", run: check::lints },
     Group { name: "unit", about: "the unit tests of every crate", run: unit },
+    Group {
+        name: "fuzz",
+        about: "a smoke run of every fuzz target, where there is a nightly compiler",
+        run: fuzz::smoke,
+    },
     Group { name: "wasm", about: "the pure crates and the filter build for wasm32", run: wasm32 },
     Group { name: "host", about: "the filter in a scripted WebAssembly host", run: host },
     Group { name: "modules", about: "existing modules with the real agent", run: modules::test },
@@ -25,6 +30,26 @@ const GROUPS: &[Group] = &[
     Group { name: "envoy", about: "the filter in a real Envoy, with the real agent", run: envoy },
     Group { name: "deploy", about: "images and manifests, checked and rehearsed", run: deploy::test },
 ];
+
+/// A group can not run here, which is no failure but must be seen: no other group may say so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Absent(pub(crate) &'static str);
+
+impl std::fmt::Display for Absent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NOT RUN: {}", self.0)
+    }
+}
+
+impl std::error::Error for Absent {}
+
+/// How a group ended.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Passed,
+    Failed,
+    Absent(Absent),
+}
 
 /// The crates without I/O, clock and environment. That they build where there is none keeps them so.
 const PURE: &[&str] = &["portcullis-protocol", "portcullis-detect", "portcullis-policy"];
@@ -42,10 +67,14 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<()> {
         println!("\n==> [{}/{}] {}: {}", number + 1, groups.len(), group.name, group.about);
         let started = Instant::now();
         let outcome = (group.run)();
-        if let Err(error) = &outcome {
-            eprintln!("error: {error:#}");
-        }
-        outcomes.push((group.name, outcome.is_ok(), started.elapsed()));
+        let outcome = match outcome {
+            Ok(()) => Outcome::Passed,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                error.downcast_ref().map_or(Outcome::Failed, |absent| Outcome::Absent(*absent))
+            }
+        };
+        outcomes.push((group.name, outcome, started.elapsed()));
     }
     summary(&outcomes)
 }
@@ -61,17 +90,18 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Group>> {
     names.iter().map(find).collect()
 }
 
-fn summary(outcomes: &[(&str, bool, Duration)]) -> Result<()> {
+fn summary(outcomes: &[(&str, Outcome, Duration)]) -> Result<()> {
     println!("\n==> summary");
-    for (name, passed, took) in outcomes {
-        println!(
-            "    {name:<8} {:<7} {:>7.1} s",
-            if *passed { "passed" } else { "FAILED" },
-            took.as_secs_f64()
-        );
+    for (name, outcome, took) in outcomes {
+        let (shown, remark) = match outcome {
+            Outcome::Passed => ("passed", String::new()),
+            Outcome::Failed => ("FAILED", String::new()),
+            Outcome::Absent(absent) => ("ABSENT", format!("   {absent}")),
+        };
+        println!("    {name:<8} {shown:<7} {:>7.1} s{remark}", took.as_secs_f64());
     }
-    let failed: Vec<&str> =
-        outcomes.iter().filter(|(_, passed, _)| !passed).map(|(name, ..)| *name).collect();
+    let failed = outcomes.iter().filter(|(_, outcome, _)| matches!(outcome, Outcome::Failed));
+    let failed: Vec<&str> = failed.map(|(name, ..)| *name).collect();
     match failed.as_slice() {
         [] => Ok(()),
         failed => bail!("failed: {}", failed.join(", ")),
