@@ -270,7 +270,7 @@ mod tests {
         let inputs = Inputs { args, env: Vec::new() };
         let resolved = Settings::resolve(&inputs, |_| Err(io::ErrorKind::NotFound.into())).unwrap();
         let service = Service::testing(1, LONGEST);
-        let metrics = Metrics::new(Arc::clone(&service), Arc::clone(health));
+        let metrics = Metrics::new(Arc::clone(&service), Arc::clone(health), None);
         let settings = Arc::new(ArcSwap::from_pointee(resolved.settings));
         let (requests, _) = Requests::channel();
         Questions::Admin(Box::new(Admin { metrics, health: Arc::clone(health), settings, service, requests }))

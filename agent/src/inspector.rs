@@ -256,11 +256,14 @@ impl Inspector {
     }
 
     fn client(&self, policy: &Policy, request: &Request<'_>) -> Option<IpAddr> {
-        self.options.clients.address_by(
-            &policy.site.client_headers,
-            request.seen.headers,
-            request.remote_addr,
-        )
+        // Where the caller knows it, headers are not asked.
+        request.client.or_else(|| {
+            self.options.clients.address_by(
+                &policy.site.client_headers,
+                request.seen.headers,
+                request.remote_addr,
+            )
+        })
     }
 
     fn inspected(

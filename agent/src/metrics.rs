@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portcullis_proxy::Handle;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
@@ -15,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::health::Health;
 use crate::latency::Distribution;
 use crate::process;
+use crate::proxy::Door;
 use crate::service::Service;
 
 /// The content type of what [`Metrics::text`] writes.
@@ -30,14 +32,15 @@ pub struct Metrics {
 struct Source {
     service: Arc<Service>,
     health: Arc<Health>,
+    proxy: Option<Arc<Handle<Door>>>,
     started: Instant,
 }
 
 impl Metrics {
-    /// Reads the numbers of `service` and `health`.
-    pub fn new(service: Arc<Service>, health: Arc<Health>) -> Self {
+    /// Reads the numbers of `service` and `health`, and of the reverse proxy where there is one.
+    pub fn new(service: Arc<Service>, health: Arc<Health>, proxy: Option<Arc<Handle<Door>>>) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Source { service, health, started: Instant::now() }));
+        registry.register_collector(Box::new(Source { service, health, proxy, started: Instant::now() }));
         Self { registry }
     }
 
@@ -114,6 +117,9 @@ impl Collector for Source {
         let metric =
             encoder.encode_descriptor("process_cpu", help, Some(&Unit::Seconds), MetricType::Counter)?;
         ConstCounter::new(seconds).encode(metric)?;
+        if let Some(proxy) = &self.proxy {
+            proxied(&mut encoder, proxy)?;
+        }
         self.gauges(&mut encoder)
     }
 }
@@ -171,6 +177,35 @@ impl Source {
     }
 }
 
+fn proxied(encoder: &mut DescriptorEncoder<'_>, proxy: &Handle<Door>) -> fmt::Result {
+    for family in proxy.counters().families() {
+        let mut metric = encoder.encode_descriptor(family.name, family.help, None, MetricType::Counter)?;
+        if let [(labels, count)] = family.values.as_slice()
+            && labels.is_empty()
+        {
+            ConstCounter::new(*count).encode(metric)?;
+            continue;
+        }
+        for (labels, count) in family.values {
+            ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Access log lines dropped because too many waited to be written";
+    let metric =
+        encoder.encode_descriptor("waf_proxy_access_log_lines_lost", help, None, MetricType::Counter)?;
+    ConstCounter::new(proxy.lines_lost()).encode(metric)?;
+    let open = i64::try_from(proxy.counters().open()).unwrap_or(i64::MAX);
+    let held = i64::try_from(proxy.memory_held()).unwrap_or(i64::MAX);
+    for (name, help, value) in [
+        ("waf_proxy_connections_open", "Open connections of clients", open),
+        ("waf_proxy_memory_held_bytes", "Bytes that requests hold which wait for their verdict", held),
+    ] {
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(metric)?;
+    }
+    Ok(())
+}
+
 fn histogram(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, all: &Distribution) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
     let bounds = all.coarse();
@@ -193,7 +228,7 @@ mod tests {
         service.counters.blocked.add();
         service.counters.signals.add(&[portcullis_detect::Tag::Sqli]);
         service.counters.decision.add(Duration::from_micros(50));
-        let text = Metrics::new(Arc::clone(&service), Arc::default()).text().unwrap();
+        let text = Metrics::new(Arc::clone(&service), Arc::default(), None).text().unwrap();
         for line in [
             "waf_requests_total{outcome=\"blocked\"} 1",
             "waf_requests_total{outcome=\"timed_out\"} 0",

@@ -1,190 +1,204 @@
-//! The reverse proxy's door to the inspector: it speaks to the service as a module would, without a socket between.
+//! The reverse proxy's door to the inspector: it asks the service as a module would, without a socket between.
+
+mod ask;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use http::{StatusCode, Version};
-use portcullis_config::Settings;
-use portcullis_protocol::names::REDIRECT_HEADER;
-use portcullis_protocol::{ByteStr, Pair, RpcMsgIn, RpcMsgIn2, RpcMsgOut};
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use portcullis_config::{ListenerSettings, Settings};
+use portcullis_detect::{Location, Signal, Signals, Tag};
+use portcullis_policy::HeaderEdit;
+use portcullis_protocol::names::{REDIRECT_HEADER, TAGS_HEADER};
+use portcullis_protocol::{ByteStr, Pair, RpcMsgOut};
 use portcullis_proxy::{
-    Action, Direction, Inspect, Judgement, Listener, Message, Outcome, Seen, SettingsError,
+    Action, Edit, Inspect, Judgement, Listener, Message, Outcome, Page, Proxy, Refused, Seen, SettingsError,
+    StartError,
 };
-use tracing::warn;
+use tracing::info;
 
-use crate::service::Service;
+use crate::answer::Answer;
+use crate::debug_log;
+use crate::ids::RequestId;
+use crate::proxy::ask::{Asked, Told};
+use crate::record::Answered;
+use crate::service::{Ask, Service};
 
-/// Says who reports, in records.
-const MODULE: &str = concat!("portcullis-proxy ", env!("CARGO_PKG_VERSION"));
+/// The verdict on a request whose framing was refused, in records.
+const REFUSED: i32 = 400;
 
-/// The listeners that `settings` ask for, the legacy options included.
+/// Why there is no reverse proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// A listener's key can not be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A listener can not be set up.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Binds the listeners that `settings` ask for; `None` where they ask for none.
 ///
 /// # Errors
 ///
-/// The first key of a listener that can not be used.
-pub fn listeners(settings: &Settings) -> Result<Vec<Listener>, SettingsError> {
-    let body = settings.inspection_max_content_length.0;
-    let enabled = settings.revproxy_listener.0.iter().filter(|(_, listener)| *listener.enabled);
-    enabled.map(|(name, listener)| Listener::new(name, listener, body)).collect()
+/// The first key of a listener that can not be used, or the first listener that can not be bound.
+pub fn bind(settings: &Settings, service: &Arc<Service>) -> Result<Option<Proxy<Door>>, ProxyError> {
+    let mut listeners = Vec::new();
+    for (name, listener) in &settings.revproxy_listener.0 {
+        if !*listener.enabled {
+            continue;
+        }
+        let body = settings.inspection_max_content_length.0;
+        let mut checked = Listener::new(name, listener, body, *settings.max_connections)?;
+        checked.inspect_websocket |= *settings.inspect_websocket;
+        let door = Door::new(Arc::clone(service), listener, settings);
+        listeners.push((checked, Arc::new(door)));
+    }
+    if listeners.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Proxy::bind(listeners)?))
 }
 
-/// The inspection of proxied requests.
+/// The inspection of the requests of one listener.
 #[derive(Debug)]
 pub struct Door {
     service: Arc<Service>,
+    time: Duration,
     anomaly_size: u64,
-    anomaly_duration: Duration,
+    anomaly_time: Duration,
+    /// Whether what proxies in front say about the client is believed.
+    trust: Trust,
+    debug: Debug,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    Headers,
+    Socket,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Debug {
+    Off,
+    On,
 }
 
 impl Door {
-    /// Asks `service`, and reports responses to it as `settings` say.
-    pub fn new(service: Arc<Service>, settings: &Settings) -> Self {
+    /// Asks `service` as `listener` says, and as `settings` say where it says nothing.
+    pub fn new(service: Arc<Service>, listener: &ListenerSettings, settings: &Settings) -> Self {
+        let time = listener.inspection_timeout.as_ref().unwrap_or(&settings.inspection_timeout.value);
+        let size = &settings.inspection_anomaly_size.value;
+        let size = listener.inspection_anomaly_size.as_ref().unwrap_or(size);
+        let anomaly = &settings.inspection_anomaly_duration.value;
+        let anomaly = listener.inspection_anomaly_duration.as_ref().unwrap_or(anomaly);
         Self {
             service,
-            anomaly_size: settings.inspection_anomaly_size.0,
-            anomaly_duration: settings.inspection_anomaly_duration.0,
+            time: time.0,
+            anomaly_size: size.0,
+            anomaly_time: anomaly.0,
+            trust: if *listener.trust_proxy_headers { Trust::Headers } else { Trust::Socket },
+            debug: if *listener.inspection_debug { Debug::On } else { Debug::Off },
         }
     }
 
-    async fn judge(&self, message: Bytes) -> Judgement {
+    async fn judge(&self, asked: Asked) -> Judgement {
         let started = Instant::now();
-        let answer = self.service.pre_request(message).await;
-        let took = started.elapsed();
-        match &answer {
-            Ok(answer) => judgement(&answer.to_filter(), took),
-            Err(error) => {
-                warn!(%error, "proxied request not inspected");
-                Judgement {
-                    action: Action::NotInspected,
-                    code: 0,
-                    request_id: None,
-                    signals: Vec::new(),
-                    took,
-                }
-            }
+        let size = asked.size();
+        let listener = Arc::clone(&asked.seen.listener);
+        let answer = self.service.inspect(Arc::new(asked), size, self.time).await;
+        let judgement = judgement(&answer, started.elapsed());
+        if self.debug == Debug::On {
+            let Judgement { code, signals, took, .. } = &judgement;
+            info!(target: debug_log::TARGET, listener = &*listener, code, ?signals, ?took, "request inspected");
         }
+        judgement
+    }
+
+    fn asked(&self, seen: Arc<Seen>, told: Told) -> Asked {
+        let client = match self.trust {
+            Trust::Headers => None,
+            Trust::Socket => Some(seen.client.ip().to_canonical()),
+        };
+        Asked::new(seen, told, client)
     }
 
     fn is_anomalous(&self, outcome: &Outcome) -> bool {
         outcome.status.as_u16() >= 300
             || outcome.bytes >= self.anomaly_size
-            || outcome.took >= self.anomaly_duration
+            || outcome.took >= self.anomaly_time
+    }
+
+    /// Reports a response with its request, which nobody remembers.
+    fn report(&self, outcome: &Outcome, code: i32, answered: Answered<'_>, found: &Signals) {
+        let told = match &outcome.refused {
+            Some(refused) if !refused.start.is_empty() => Told::Start(refused.start.clone()),
+            Some(_) | None => Told::Request,
+        };
+        let asked = self.asked(Arc::clone(&outcome.seen), told);
+        asked.with_request(|request| self.service.answered_unasked(request, code, answered, found));
     }
 }
 
 impl Inspect for Door {
-    async fn inspect(&self, request: Seen) -> Judgement {
-        let message = message(&request).encode().into();
-        self.judge(message).await
+    async fn inspect(&self, request: Arc<Seen>) -> Judgement {
+        self.judge(self.asked(request, Told::Request)).await
     }
 
     async fn inspect_message(&self, message: Message) -> Judgement {
         let Message { request, text, direction } = message;
-        let mut told = self::message(&request);
-        // The text takes the place of the body; which way it goes is told by the method, as a request to the application
-        // or one that a client never sent.
-        told.post_body = ByteStr::from(text.as_ref());
-        told.body_truncated = false;
-        told.method = match direction {
-            Direction::ToUpstream => "WEBSOCKET".into(),
-            Direction::ToClient => "WEBSOCKET-RESPONSE".into(),
-        };
-        told.headers_in.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
-        let encoded = told.encode().into();
-        self.judge(encoded).await
+        self.judge(self.asked(request, Told::Message(text, direction))).await
     }
 
     fn answered(&self, outcome: &Outcome) {
         let id = outcome.judgement.as_ref().and_then(|judgement| judgement.request_id.as_deref());
-        let code = i64::from(outcome.status.as_u16());
-        let millis = i64::try_from(outcome.took.as_millis()).unwrap_or(i64::MAX);
-        let size = i64::try_from(outcome.bytes).unwrap_or(i64::MAX);
-        let told = match id {
-            Some(id) => self.service.update_request(
-                &RpcMsgIn2 {
-                    request_id: id.into(),
-                    response_code: code,
-                    response_millis: millis,
-                    response_size: size,
-                    headers_out: pairs(&outcome.headers),
-                    ..RpcMsgIn2::default()
-                }
-                .encode(),
-            ),
-            None if self.is_anomalous(outcome) => {
-                let mut report = message(&outcome.seen);
-                report.waf_response =
-                    Some(outcome.judgement.as_ref().map_or(0, |judgement| judgement.code.into()));
-                report.response_code = Some(code);
-                report.response_millis = Some(millis);
-                report.response_size = Some(size);
-                report.headers_out = pairs(&outcome.headers);
-                self.service.post_request(&report.encode())
-            }
-            None => Ok(()),
+        if id.is_none() && outcome.refused.is_none() && !self.is_anomalous(outcome) {
+            return;
+        }
+        let headers = pairs(&outcome.headers);
+        let answered = Answered {
+            code: i64::from(outcome.status.as_u16()),
+            millis: i64::try_from(outcome.took.as_millis()).unwrap_or(i64::MAX),
+            size: i64::try_from(outcome.bytes).unwrap_or(i64::MAX),
+            headers: &headers,
         };
-        if let Err(error) = told {
-            warn!(%error, "response of a proxied request not reported");
+        match (id, &outcome.refused) {
+            (Some(id), _) => self.service.answered(RequestId::read(id.as_bytes()), answered),
+            (None, Some(refused)) => self.report(outcome, REFUSED, answered, &bad_framing(refused)),
+            (None, None) => {
+                let code = outcome.judgement.as_ref().map_or(0, |judgement| judgement.code);
+                self.report(outcome, code, answered, &Signals::default());
+            }
         }
     }
 }
 
-fn message(request: &Seen) -> RpcMsgIn<'_> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let host = request.headers.get(HOST).map(HeaderValue::as_bytes);
-    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let tls = request.tls.as_ref();
-    RpcMsgIn {
-        module_version: MODULE.into(),
-        server_name: ByteStr::from(host.or(authority).unwrap_or_default()),
-        timestamp: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-        now_millis: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
-        remote_addr: request.client.ip().to_canonical().to_string().into(),
-        method: request.method.as_str().into(),
-        scheme: if tls.is_some() { "https" } else { "http" }.into(),
-        uri: target(request),
-        protocol: protocol(request.version).into(),
-        tls_protocol: tls.map_or("", |tls| &tls.version).into(),
-        tls_cipher: tls.map_or("", |tls| &tls.cipher).into(),
-        sni: tls.map_or("", |tls| &tls.server_name).into(),
-        headers_in: pairs(&request.headers),
-        post_body: ByteStr::from(request.body.as_ref()),
-        body_truncated: request.truncated,
-        ..RpcMsgIn::default()
-    }
-}
-
-/// The target as an application sees it: HTTP/2 sends scheme and authority beside the path.
-fn target(request: &Seen) -> ByteStr<'_> {
-    match request.uri.path_and_query() {
-        Some(path) if request.version == Version::HTTP_2 || request.uri.scheme().is_none() => {
-            path.as_str().into()
-        }
-        _ => request.uri.to_string().into(),
-    }
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        _ => "HTTP/1.1",
-    }
+/// What is found in a request that never got to the engine.
+fn bad_framing(refused: &Refused) -> Signals {
+    let value = refused.rejection.to_string().into_bytes();
+    let span = 0..value.len();
+    let signal = Signal {
+        tag: Tag::Bhh,
+        location: Location::Request,
+        name: refused.rejection.as_str().into(),
+        value,
+        span,
+        detector: "FRAMING",
+    };
+    std::iter::once(signal).collect()
 }
 
 fn pairs(headers: &HeaderMap) -> Vec<Pair<'_>> {
     headers.iter().map(|(name, value)| (name.as_str().into(), ByteStr::from(value.as_bytes()))).collect()
 }
 
-fn judgement(reply: &RpcMsgOut<'_>, took: Duration) -> Judgement {
+fn judgement(answer: &Answer, took: Duration) -> Judgement {
+    let reply = &answer.to_filter();
     let id = (!reply.request_id.is_empty()).then(|| String::from_utf8_lossy(&reply.request_id).into_owned());
-    let find = |wanted: &str| {
-        let mut pairs = reply.request_headers.iter();
-        pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value)
-    };
-    let tags = find(portcullis_protocol::names::TAGS_HEADER);
+    let tags = find(reply, TAGS_HEADER);
     let signals = tags.map(|tags| {
         String::from_utf8_lossy(tags).split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
     });
@@ -193,12 +207,44 @@ fn judgement(reply: &RpcMsgOut<'_>, took: Duration) -> Judgement {
     let action = match (code, status.map(StatusCode::from_u16)) {
         (200, _) => Action::Forward { headers: headers(&reply.request_headers) },
         (_, Some(Ok(status))) => {
-            let location = find(REDIRECT_HEADER).and_then(|location| HeaderValue::from_bytes(location).ok());
-            Action::Block { status, location }
+            let location = find(reply, REDIRECT_HEADER).and_then(|to| HeaderValue::from_bytes(to).ok());
+            Action::Block { status, location, page: page(answer) }
         }
         _ => Action::NotInspected,
     };
-    Judgement { action, code, request_id: id, signals: signals.unwrap_or_default(), took }
+    Judgement {
+        action,
+        code,
+        request_id: id,
+        signals: signals.unwrap_or_default(),
+        took,
+        response: edits(answer),
+    }
+}
+
+fn page(answer: &Answer) -> Option<Page> {
+    let Answer::Judged(judged) = answer else { return None };
+    let page = judged.verdict.page.as_ref()?;
+    let content_type = HeaderValue::from_static(page.content_type);
+    Some(Page { content_type, body: Bytes::copy_from_slice(&page.body) })
+}
+
+/// The edits of the response's headers; what can not stand in one is left out.
+fn edits(answer: &Answer) -> Vec<Edit> {
+    let Answer::Judged(judged) = answer else { return Vec::new() };
+    let edit = |edit: &HeaderEdit| {
+        Some(match edit {
+            HeaderEdit::Add(name, value) => Edit::Add(name.parse().ok()?, value.parse().ok()?),
+            HeaderEdit::Set(name, value) => Edit::Set(name.parse().ok()?, value.parse().ok()?),
+            HeaderEdit::Delete(name) => Edit::Remove(name.parse().ok()?),
+        })
+    };
+    judged.verdict.headers.iter().filter_map(edit).collect()
+}
+
+fn find<'a>(reply: &'a RpcMsgOut<'_>, wanted: &str) -> Option<&'a [u8]> {
+    let mut pairs = reply.request_headers.iter();
+    pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| &**value)
 }
 
 fn headers(pairs: &[Pair<'_>]) -> Vec<(HeaderName, HeaderValue)> {

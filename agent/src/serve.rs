@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use arc_swap::ArcSwap;
 use portcullis_config::{Resolved, Settings};
 use portcullis_protocol::frame;
+use portcullis_proxy::Handle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
@@ -20,6 +21,7 @@ use crate::lines::Writer;
 use crate::listen::{self, Limits, bind};
 use crate::logging::Log;
 use crate::process;
+use crate::proxy::{self, Door};
 use crate::reload::{Reload, Request, Requests};
 use crate::repeats;
 use crate::service::Service;
@@ -50,9 +52,6 @@ pub fn run(resolved: &Resolved, args: Vec<String>) -> anyhow::Result<()> {
     let log = Log::start(settings, &counters)?;
     for warning in &resolved.warnings {
         warn!(target: repeats::STARTUP, "{warning}");
-    }
-    if !settings.revproxy_listener.0.is_empty() || *settings.reverse_proxy || *settings.revproxy {
-        bail!("revproxy-listener: this build has no reverse proxy");
     }
     if let Some(path) = settings.startup_probe_filepath.as_ref() {
         startup::clear_probe_file(path)?;
@@ -102,13 +101,24 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     let service = made.service;
     let (requests, asked) = Requests::channel();
     let (uploads, upload_log) = Uploads::new(settings, startup::hostname(settings), threads, &counters)?;
-    startup::questions(&in_force, &service, &health, &requests, &mut tasks).await?;
-    let backlog = u32::try_from(*settings.max_backlog).ok().filter(|backlog| *backlog > 0).unwrap_or(BACKLOG);
-    let listener = bind::bind(&settings.rpc_address, *settings.rpc_socket_mode, backlog).await?;
-    let address = listener.address();
-
+    let proxy = proxy::bind(settings, &service)?;
+    let handle = proxy.as_ref().map(|proxy| Arc::new(proxy.handle()));
+    startup::questions(&in_force, &service, &health, (&requests, handle.clone()), &mut tasks).await?;
     let (drain, watch) = drain::channel();
-    let listening = tokio::spawn(listen::serve(listener, Arc::clone(&service), limits(settings), watch));
+    // A proxy has no module beside it, unless somebody says so.
+    let (listening, address) = if proxy.is_some() && !settings.rpc_address.is_set() {
+        drop(watch);
+        (None, None)
+    } else {
+        let backlog = u32::try_from(*settings.max_backlog).ok().filter(|backlog| *backlog > 0);
+        let backlog = backlog.unwrap_or(BACKLOG);
+        let listener = bind::bind(&settings.rpc_address, *settings.rpc_socket_mode, backlog).await?;
+        let address = listener.address();
+        let serving = listen::serve(listener, Arc::clone(&service), limits(settings), watch);
+        (Some(tokio::spawn(serving)), Some(address))
+    };
+    let (stop, stopped) = watch::channel(false);
+    let proxied = proxy.map(|proxy| tokio::spawn(proxy.run(stopped)));
     tasks.spawn(sweep(Arc::clone(&service), settings.cleaner_interval.0));
     tasks.spawn(sum_up(log.clone()));
     if let Some(statsd) = Statsd::new(settings) {
@@ -124,7 +134,12 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     if let Some(path) = settings.startup_probe_filepath.as_ref() {
         startup::probe_file(path)?;
     }
-    info!(address, ?mode, ?policy, threads, version = env!("CARGO_PKG_VERSION"), "listening");
+    match address {
+        Some(address) => {
+            info!(address, ?mode, ?policy, threads, version = env!("CARGO_PKG_VERSION"), "listening");
+        }
+        None => info!(?mode, ?policy, threads, version = env!("CARGO_PKG_VERSION"), "proxying"),
+    }
 
     let reload = Reload {
         service: Arc::clone(&service),
@@ -134,14 +149,21 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
         uploads: upload_log.as_ref().map(|(log, _)| Arc::clone(log)),
         args,
     };
-    signals.until_the_end(&Arc::new(reload), asked).await;
+    signals.until_the_end(&Arc::new(reload), asked, handle.as_deref()).await;
     health.enter(Stage::Draining);
     drain.begin();
+    stop.send_replace(true);
     let grace: Duration = settings.shutdown_grace.0;
     if timeout(grace, drain.done()).await.is_err() {
         warn!(connections = drain.under_way(), "not everything was done within the grace");
     }
-    listening.abort();
+    if let Some(listening) = listening {
+        listening.abort();
+    }
+    if let Some(proxied) = proxied {
+        // Each of its listeners has a shutdown-timeout.
+        let _ended = proxied.await;
+    }
     service.end();
     // What waits is sent as long as there is grace.
     if let Some(exporting) = exporting {
@@ -177,13 +199,19 @@ impl Signals {
     }
 
     /// Waits until the process is told to end, and reloads meanwhile.
-    async fn until_the_end(&mut self, reload: &Arc<Reload>, mut asked: mpsc::Receiver<Request>) {
+    async fn until_the_end(
+        &mut self,
+        reload: &Arc<Reload>,
+        mut asked: mpsc::Receiver<Request>,
+        proxy: Option<&Handle<Door>>,
+    ) {
         loop {
             tokio::select! {
                 _ = self.terminated.recv() => return info!("SIGTERM: draining"),
                 _ = self.interrupted.recv() => return info!("SIGINT: draining"),
                 _ = self.hung_up.recv() => {
                     info!("SIGHUP: reloading");
+                    proxy.inspect(|proxy| proxy.reopen());
                     // What is wrong is in the log already.
                     let _outcome = reload.run().await;
                 }

@@ -67,6 +67,12 @@ pub struct Limits {
     pub anomaly_time: Duration,
 }
 
+/// A request that is kept by others.
+pub trait Ask: Send + Sync + 'static {
+    /// Calls `judge` with it.
+    fn with_request<R>(&self, judge: impl FnOnce(&request::Request<'_>) -> R) -> R;
+}
+
 impl Service {
     /// Puts requests before `inspector`, and what is written down into `outlets`.
     pub fn new(
@@ -91,10 +97,48 @@ impl Service {
     ///
     /// When `message` is not a request.
     pub async fn pre_request(self: &Arc<Self>, message: Bytes) -> Result<Answer, DecodeError> {
-        let started = Instant::now();
         self.debug.message("PreRequest", &message);
-        let inspected = self.judged(message, started).await?;
-        let answer = self.settle(inspected);
+        let size = message.len();
+        let work = move |service: &Self| service.judge(&message);
+        self.decide(size, self.limits.time, work).await
+    }
+
+    /// Judges `request`, of `size` bytes, within `time`, under the same rules as [`pre_request`](Self::pre_request).
+    pub async fn inspect<T: Ask>(self: &Arc<Self>, request: Arc<T>, size: usize, time: Duration) -> Answer {
+        let work = move |service: &Self| {
+            Ok::<_, std::convert::Infallible>(request.with_request(|request| service.inspected(request)))
+        };
+        match self.decide(size, time, work).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        }
+    }
+
+    async fn decide<E: Send + 'static>(
+        self: &Arc<Self>,
+        size: usize,
+        time: Duration,
+        judge: impl FnOnce(&Self) -> Result<Inspected, E> + Send + 'static,
+    ) -> Result<Answer, E> {
+        let started = Instant::now();
+        let inspected = if size <= INLINE_BYTES {
+            judge(self)
+        } else if let Ok(permit) = Arc::clone(&self.large).try_acquire_owned() {
+            let service = Arc::clone(self);
+            let judging = spawn_blocking(move || {
+                let _permit = permit;
+                service.counters.queued.add(started.elapsed());
+                judge(&service)
+            });
+            match timeout(time, judging).await {
+                Ok(Ok(inspected)) => inspected,
+                Ok(Err(_)) => Ok(Inspected::not(NotInspected::Faulted)),
+                Err(_) => Ok(Inspected::not(NotInspected::TimedOut)),
+            }
+        } else {
+            Ok(Inspected::not(NotInspected::Overloaded))
+        };
+        let answer = self.settle(inspected?);
         if let Answer::Judged(judged) = &answer
             && is_about_a_flag(&judged.verdict)
         {
@@ -102,26 +146,6 @@ impl Service {
         }
         self.counters.decision.add(started.elapsed());
         Ok(answer)
-    }
-
-    async fn judged(self: &Arc<Self>, message: Bytes, started: Instant) -> Result<Inspected, DecodeError> {
-        if message.len() <= INLINE_BYTES {
-            return self.judge(&message);
-        }
-        let Ok(permit) = Arc::clone(&self.large).try_acquire_owned() else {
-            return Ok(Inspected::not(NotInspected::Overloaded));
-        };
-        let service = Arc::clone(self);
-        let judging = spawn_blocking(move || {
-            let _permit = permit;
-            service.counters.queued.add(started.elapsed());
-            service.judge(&message)
-        });
-        match timeout(self.limits.time, judging).await {
-            Ok(Ok(inspected)) => inspected,
-            Ok(Err(_)) => Ok(Inspected::not(NotInspected::Faulted)),
-            Err(_) => Ok(Inspected::not(NotInspected::TimedOut)),
-        }
     }
 
     /// Takes the report of a response together with its request.
@@ -141,19 +165,36 @@ impl Service {
             size: report.response_size.unwrap_or(-1),
             headers: &report.headers_out,
         };
-        let responded = self.responded(&answered, redact::without_query(&report.uri), None);
+        let code = report.waf_response.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
+        request::with_message(&report, |request| {
+            self.answered_unasked(request, code, answered, &Signals::default());
+        });
+        Ok(())
+    }
+
+    /// Takes a response together with its request, which had the verdict `code` and the signals `found` by others than
+    /// the engine.
+    pub fn answered_unasked(
+        &self,
+        request: &request::Request<'_>,
+        code: i32,
+        answered: Answered<'_>,
+        found: &Signals,
+    ) {
+        self.counters.signals.add(&found.iter().map(|signal| signal.tag).collect::<Vec<_>>());
+        let responded = self.responded(&answered, redact::without_query(request.seen.target), None);
+        // Last: what rules exclude is told by its place.
+        let signals: Signals = responded.signals.iter().chain(found).cloned().collect();
         let wanted = match self.inspector.recording() {
             Recording::Off => false,
-            Recording::Signalled => !responded.signals.is_empty() || self.is_anomalous(&answered),
+            Recording::Signalled => !signals.is_empty() || self.is_anomalous(&answered),
             Recording::Every => true,
         };
         if wanted {
-            let code = report.waf_response.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
-            let mut record = request::with_message(&report, |request| self.inspector.record(request, code));
-            record.answer(answered, &responded.signals, &responded.decision);
+            let mut record = self.inspector.record(request, code);
+            record.answer(answered, &signals, &responded.decision);
             self.write_down(Some(record));
         }
-        Ok(())
     }
 
     /// Takes the report of a response by its request's id.
@@ -166,15 +207,20 @@ impl Service {
         let report = RpcMsgIn2::decode(message)?;
         self.counters.updates.add();
         debug!(code = report.response_code, id = ?report.request_id, "response reported");
-        let Some(context) = RequestId::read(&report.request_id).and_then(|id| self.contexts.take(id)) else {
-            self.counters.orphans.add();
-            return Ok(());
-        };
         let answered = Answered {
             code: report.response_code,
             millis: report.response_millis,
             size: report.response_size,
             headers: &report.headers_out,
+        };
+        self.answered(RequestId::read(&report.request_id), answered);
+        Ok(())
+    }
+
+    /// Joins a response to its request.
+    pub fn answered(&self, id: Option<RequestId>, answered: Answered<'_>) {
+        let Some(context) = id.and_then(|id| self.contexts.take(id)) else {
+            return self.counters.orphans.add();
         };
         let responded = self.responded(&answered, &context.path, context.awaited.as_ref());
         let record = context.record.map(|mut record| {
@@ -182,7 +228,6 @@ impl Service {
             record
         });
         self.write_down(record);
-        Ok(())
     }
 
     /// Notes a module that has started.
@@ -233,13 +278,15 @@ impl Service {
     fn judge(&self, message: &[u8]) -> Result<Inspected, DecodeError> {
         let message = RpcMsgIn::decode(message)?;
         self.debug.input(&message);
-        Ok(request::with_message(&message, |request| {
-            let inspected = self.inspector.inspect(request);
-            if self.debug.blocked > Level::Off || self.debug.inspection > Level::Off {
-                self.log(request, &inspected);
-            }
-            inspected
-        }))
+        Ok(request::with_message(&message, |request| self.inspected(request)))
+    }
+
+    fn inspected(&self, request: &request::Request<'_>) -> Inspected {
+        let inspected = self.inspector.inspect(request);
+        if self.debug.blocked > Level::Off || self.debug.inspection > Level::Off {
+            self.log(request, &inspected);
+        }
+        inspected
     }
 
     /// Does what follows from an answer that is given. One that came too late never gets here.

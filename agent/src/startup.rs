@@ -8,6 +8,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use portcullis_config::{HostPort, Settings};
 use portcullis_policy::{Secret, State, StateLimits};
+use portcullis_proxy::Handle;
 use tokio::task::AbortHandle;
 use tracing::warn;
 
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::otlp::{Exporter, Otlp};
 use crate::outlets::Outlets;
 use crate::process;
+use crate::proxy::Door;
 use crate::reload::Requests;
 use crate::service::{Limits, Service};
 use crate::snapshot::Snapshot;
@@ -150,7 +152,7 @@ pub async fn questions(
     settings: &Arc<ArcSwap<Settings>>,
     service: &Arc<Service>,
     health: &Arc<Health>,
-    requests: &Requests,
+    (requests, proxy): (&Requests, Option<Arc<Handle<Door>>>),
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
     let in_force = settings.load_full();
@@ -160,7 +162,7 @@ pub async fn questions(
         }
         let listener = admin::bind("admin-listener", address).await?;
         announce("admin-listener", &listener);
-        let metrics = Metrics::new(Arc::clone(service), Arc::clone(health));
+        let metrics = Metrics::new(Arc::clone(service), Arc::clone(health), proxy);
         let admin = Admin {
             metrics,
             health: Arc::clone(health),

@@ -227,8 +227,43 @@ impl Layers {
         }
     }
 
+    /// The options that stood for one listener before there were many.
+    fn legacy(&mut self) {
+        let on = [&self.settings.reverse_proxy, &self.settings.revproxy];
+        let Some(origin) = on.into_iter().find(|option| option.value).map(|option| option.origin.clone())
+        else {
+            return;
+        };
+        let upstreams =
+            self.settings.reverse_proxy_upstream.0.iter().map(|upstream| match upstream.as_str() {
+                whole if whole.contains("://") => whole.to_owned(),
+                bare => format!("http://{bare}"),
+            });
+        let upstreams = upstreams.collect::<Vec<_>>().join(",");
+        let Some(address) = self.settings.reverse_proxy_listener.as_ref().map(ToString::to_string) else {
+            return self.problem("reverse-proxy-listener", &origin, "missing: give HOST:PORT".to_owned());
+        };
+        if upstreams.is_empty() {
+            return self.problem("reverse-proxy-upstream", &origin, "missing: give HOST:PORT".to_owned());
+        }
+        let log = self.settings.reverse_proxy_accesslog.as_ref().map(|path| path.display().to_string());
+        let pairs = [
+            ("listener", format!("http://{address}")),
+            ("upstreams", upstreams),
+            ("pass-host-header", self.settings.reverse_proxy_pass_host_header.to_string()),
+            ("access-log", log.unwrap_or_default()),
+        ];
+        if let Err(error) = self.settings.revproxy_listener.value.add(LEGACY) {
+            return self.problem("reverse-proxy", &origin, error.to_string());
+        }
+        for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            self.assign_listener(LEGACY, key, value, &origin);
+        }
+    }
+
     /// What no single value can tell.
     fn check(&mut self) {
+        self.legacy();
         let missing = |secret: &Secret| secret.is_empty();
         let variable = |name: &str| {
             format!("missing: set {PREFIX}{} or {name} in agent.conf", name.to_ascii_uppercase())
@@ -268,6 +303,9 @@ impl Layers {
         }
     }
 }
+
+/// What the listener of the older options is called.
+const LEGACY: &str = "reverse-proxy";
 
 fn variable(name: &str) -> Origin {
     Origin::Environment { variable: format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_")) }

@@ -171,9 +171,26 @@ fn variables_that_kubernetes_adds_for_a_service_are_left_alone() {
 #[test]
 fn options_without_effect_and_deprecated_ones_say_so_once() {
     let resolved =
-        Case::keys().env("SIGSCI_UPLOAD_URL", "https://a.example").env("SIGSCI_REVERSE_PROXY", "true").ok();
+        Case::keys().env("SIGSCI_UPLOAD_URL", "https://a.example").env("SIGSCI_REVERSE_PROXY", "false").ok();
     assert!(matches!(resolved.warnings[0], Warning::Deprecated { option: "reverse-proxy", .. }));
     assert!(matches!(resolved.warnings[1], Warning::NoEffect { option: "upload-url", .. }));
+}
+
+#[test]
+fn the_older_options_make_one_listener() {
+    let case = Case::keys()
+        .env("SIGSCI_REVERSE_PROXY", "true")
+        .env("SIGSCI_REVERSE_PROXY_LISTENER", "0.0.0.0:8080")
+        .env("SIGSCI_REVERSE_PROXY_UPSTREAM", "app:80,http://other:81");
+    let resolved = case.ok();
+    let [(name, listener)] = resolved.settings.revproxy_listener.0.as_slice() else { panic!("not one") };
+    assert_eq!((name.as_str(), listener.listener.as_str()), ("reverse-proxy", "http://0.0.0.0:8080"));
+    assert_eq!(listener.upstreams.0, ["http://app:80", "http://other:81"]);
+    assert!(*listener.pass_host_header);
+    let lone = Case::keys().env("SIGSCI_REVERSE_PROXY", "true");
+    assert!(lone.problems().contains("reverse-proxy-listener"));
+    let lone = Case::keys().env("SIGSCI_REVPROXY", "true").env("SIGSCI_REVERSE_PROXY_LISTENER", "0.0.0.0:80");
+    assert!(lone.problems().contains("reverse-proxy-upstream"));
 }
 
 #[test]

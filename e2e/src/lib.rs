@@ -8,6 +8,7 @@ pub mod app;
 pub mod client;
 pub mod config;
 pub mod process;
+pub mod proxied;
 pub mod samples;
 pub mod smoke;
 pub mod stack;

@@ -8,13 +8,24 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use portcullis_e2e::app::App;
 use portcullis_e2e::config::Upstream;
+use portcullis_e2e::proxied::Proxied;
 use portcullis_e2e::smoke::Smoke;
 use portcullis_e2e::stack::{Binaries, DEMO, Stack};
 
 struct Options {
-    port: u16,
+    port: Option<u16>,
+    mode: Mode,
     upstream: Option<Upstream>,
     task: Task,
+}
+
+/// What stands before the application.
+#[derive(PartialEq)]
+enum Mode {
+    /// Envoy with the filter, and the agent beside it.
+    Envoy,
+    /// The agent as a reverse proxy.
+    Proxy,
 }
 
 #[derive(PartialEq)]
@@ -38,7 +49,7 @@ async fn main() -> ExitCode {
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
-    let mut options = Options { port: 10000, upstream: None, task: Task::Serve };
+    let mut options = Options { port: None, mode: Mode::Envoy, upstream: None, task: Task::Serve };
     let mut check = false;
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
@@ -46,7 +57,10 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
             // What `cargo xtask run` asks before it builds the rest: whether it would be understood.
             "--check" => check = true,
             "--smoke" => options.task = Task::Smoke,
-            "--port" => options.port = value()?.parse().context("--port takes a number up to 65535")?,
+            "--proxy" => options.mode = Mode::Proxy,
+            "--port" => {
+                options.port = Some(value()?.parse().context("--port takes a number up to 65535")?);
+            }
             "--upstream" => options.upstream = Some(Upstream::parse(&value()?)?),
             _ => bail!("unknown option {arg}"),
         }
@@ -66,6 +80,15 @@ async fn demo(options: Options) -> Result<ExitCode> {
     }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    if options.mode == Mode::Proxy {
+        let outcome = tokio::select! {
+            outcome = proxied(&options) => outcome,
+            _ = terminate.recv() => Ok(ExitCode::SUCCESS),
+            _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
+        };
+        println!("\n==> stopped");
+        return outcome;
+    }
     let mut stack = Stack::new(Binaries::from_env()?)?;
     let work = async {
         match options.task {
@@ -83,19 +106,54 @@ async fn demo(options: Options) -> Result<ExitCode> {
     outcome.and_then(|code| stopped.map(|()| code))
 }
 
-async fn serve(stack: &mut Stack, options: &Options) -> Result<ExitCode> {
-    // Envoy shares a port with any other process that lets it: look first whether somebody is there.
-    TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
-        .with_context(|| format!("127.0.0.1:{} is in use; choose another with --port N", options.port))?;
-    let (app, upstream) = match &options.upstream {
-        Some(upstream) => (None, upstream.clone()),
+/// The second mode, served or asked by itself. The agent ends with it.
+async fn proxied(options: &Options) -> Result<ExitCode> {
+    if options.task == Task::Smoke {
+        let app = App::start().await?;
+        let mut proxied = Proxied::start(0, &app.address().into()).await?;
+        println!("==> agent at http://{}\n", proxied.at());
+        let table = proxied.smoke(&app).await?;
+        println!("\n{} as wanted, {} not", table.passed, table.failed);
+        proxied.stop().await?;
+        return Ok(if table.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let port = options.port.unwrap_or(8001);
+    is_free(port)?;
+    let (app, upstream) = application(options).await?;
+    println!("==> application at {upstream}");
+    let mut proxied = Proxied::start(port, &upstream).await?;
+    println!("==> agent at http://{} (policy: block at once)", proxied.at());
+    let log = proxied.folder().join("access.log");
+    show(&proxied.at().to_string(), app.is_some(), (format!("tail -f {}", log.display()), "its access log"));
+    println!("Logs: {}\nCtrl-C stops everything.", proxied.folder().display());
+    proxied.ended().await?;
+    Ok(ExitCode::FAILURE)
+}
+
+/// Others may share a port with whoever lets them: look first whether somebody is there.
+fn is_free(port: u16) -> Result<()> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .with_context(|| format!("127.0.0.1:{port} is in use; choose another with --port N"))?;
+    Ok(())
+}
+
+/// The application to protect; the sample where no other is named.
+async fn application(options: &Options) -> Result<(Option<App>, Upstream)> {
+    match &options.upstream {
+        Some(upstream) => Ok((None, upstream.clone())),
         None => {
             let app = App::start().await?;
             let upstream = app.address().into();
-            (Some(app), upstream)
+            Ok((Some(app), upstream))
         }
-    };
-    start(stack, &upstream, options.port).await?;
+    }
+}
+
+async fn serve(stack: &mut Stack, options: &Options) -> Result<ExitCode> {
+    let port = options.port.unwrap_or(10000);
+    is_free(port)?;
+    let (app, upstream) = application(options).await?;
+    start(stack, &upstream, port).await?;
     explain(stack, app.is_some())?;
     stack.ended().await?;
     Ok(ExitCode::FAILURE)
@@ -120,14 +178,21 @@ async fn start(stack: &mut Stack, upstream: &Upstream, port: u16) -> Result<()> 
 }
 
 fn explain(stack: &Stack, sample: bool) -> Result<()> {
-    let at = stack.ingress()?;
+    let at = stack.ingress()?.to_string();
     let admin = stack.admin()?;
+    let counters = format!("curl -s http://{admin}/stats/prometheus | grep ^portcullis_");
+    show(&at, sample, (counters, "the filter's counters"));
+    println!("Logs: {}\nCtrl-C stops everything.", stack.folder().display());
+    Ok(())
+}
+
+fn show(at: &str, sample: bool, last: (String, &'static str)) {
     let mut lines = vec![
         (format!("curl -i 'http://{at}/?name=bob'"), "200 from the application"),
         (format!("curl -i 'http://{at}/?id=1%27+OR+%271%27=%271'"), "406 from Portcullis"),
         (format!("curl -i 'http://{at}/' -d 'q=<script>alert(1)</script>'"), "406"),
         (format!("curl -i 'http://{at}/?file=../../../../etc/passwd'"), "406"),
-        (format!("curl -s http://{admin}/stats/prometheus | grep ^portcullis_"), "the filter's counters"),
+        last,
     ];
     if sample {
         lines.insert(4, (format!("curl -s http://{at}/seen"), "what the sample app saw"));
@@ -136,6 +201,4 @@ fn explain(stack: &Stack, sample: bool) -> Result<()> {
     for (command, expected) in lines {
         println!("  {command:<70} # {expected}");
     }
-    println!("Logs: {}\nCtrl-C stops everything.", stack.folder().display());
-    Ok(())
 }

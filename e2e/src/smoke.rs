@@ -42,8 +42,7 @@ impl<'a> Smoke<'a> {
     /// # Errors
     /// When the stack itself breaks: a row that is not as wanted is counted in the table.
     pub async fn run(stack: &'a mut Stack, app: &'a App) -> Result<Table> {
-        println!("{:<7} {:<32} {:<24} {:<34} {:>11}", "", "request", "wanted", "got", "took");
-        let mut smoke = Self { stack, app, table: Table::default() };
+        let mut smoke = Self { stack, app, table: Table::begin() };
         for sample in samples::benign() {
             smoke.passes(sample).await?;
         }
@@ -142,6 +141,20 @@ impl<'a> Smoke<'a> {
     }
 
     fn row(&mut self, name: &str, wanted: &str, started: Instant, got: Result<String>) {
+        self.table.row(name, wanted, started, got);
+    }
+}
+
+impl Table {
+    /// Prints the head of a table without rows.
+    #[must_use]
+    pub fn begin() -> Self {
+        println!("{:<7} {:<32} {:<24} {:<34} {:>11}", "", "request", "wanted", "got", "took");
+        Self::default()
+    }
+
+    /// Prints a row and counts it.
+    pub fn row(&mut self, name: &str, wanted: &str, started: Instant, got: Result<String>) {
         let millis = started.elapsed().as_secs_f64() * 1000.0;
         let (mark, got) = match got {
             Ok(got) => ("ok", got),
@@ -149,8 +162,8 @@ impl<'a> Smoke<'a> {
         };
         println!("{mark:<7} {name:<32} {wanted:<24} {got:<34} {millis:>8.1} ms");
         match mark {
-            "ok" => self.table.passed += 1,
-            _ => self.table.failed += 1,
+            "ok" => self.passed += 1,
+            _ => self.failed += 1,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The guard: a connection's bytes in, the same bytes out as long as they leave no doubt.
 
+use memchr::memmem;
+
 use crate::chunked::{Chunked, Progress};
 use crate::head::{self, Framing};
 use crate::rejection::Rejection;
@@ -89,10 +91,56 @@ impl Guard {
         Ok(())
     }
 
-    /// Lets everything pass from here on: the last request passed was answered by a switch of protocol.
-    pub fn tunnel(&mut self) {
-        if !matches!(self.state, State::Refused(..)) {
-            self.state = State::Tunnel;
+    /// Takes what was received as long as it passes as it is: the number of bytes that do, from the first. The rest is
+    /// for [`feed`](Self::feed), which also takes what is not whole yet, and heads whose target is
+    /// [`odd`](crate::is_odd_target). This is the way without a copy.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed), for a body; a head in doubt is left to it.
+    pub fn pass(&mut self, input: &[u8]) -> (usize, Result<(), Rejection>) {
+        let mut rest = input;
+        while !rest.is_empty() {
+            if let State::Head(head) = &self.state {
+                let whole = if head.is_empty() { whole_head(rest, &self.limits) } else { None };
+                let Some((end, framing)) = whole else { break };
+                rest = rest.get(end..).unwrap_or_default();
+                self.passed(framing);
+                continue;
+            }
+            // Bodies and tunnels keep nothing, so nothing is appended elsewhere.
+            if let Err(rejection) = self.step(&mut rest, &mut Vec::new()) {
+                let passed = input.len() - rest.len();
+                if !matches!(self.state, State::Refused(..)) {
+                    self.state = State::Refused(rejection, Part::Body);
+                }
+                return (passed, Err(rejection));
+            }
+        }
+        (input.len() - rest.len(), Ok(()))
+    }
+
+    /// Lets everything pass from here on: the last request passed was answered by a switch of protocol. Gives back what
+    /// was kept of the bytes behind it.
+    pub fn tunnel(&mut self) -> Vec<u8> {
+        match &mut self.state {
+            State::Refused(..) => Vec::new(),
+            State::Head(head) => {
+                let held = std::mem::take(head);
+                self.state = State::Tunnel;
+                held
+            }
+            State::Body(_) | State::Chunked(_) | State::Tunnel => {
+                self.state = State::Tunnel;
+                Vec::new()
+            }
+        }
+    }
+
+    /// What was read of a head that is not whole yet.
+    pub fn begun(&self) -> &[u8] {
+        match &self.state {
+            State::Head(head) => head,
+            State::Body(_) | State::Chunked(_) | State::Tunnel | State::Refused(..) => &[],
         }
     }
 
@@ -154,15 +202,20 @@ impl Guard {
             State::Head(head) => {
                 let Some(framing) = collect(head, input, &self.limits)? else { return Ok(Pass::Held) };
                 passed.append(head);
-                self.heads += 1;
-                self.state = match framing {
-                    Framing::Length(0) => State::Head(Vec::new()),
-                    Framing::Length(length) => State::Body(length),
-                    Framing::Chunked => State::Chunked(Chunked::new()),
-                };
+                self.passed(framing);
                 Ok(Pass::Held)
             }
         }
+    }
+
+    /// Goes on behind a head.
+    fn passed(&mut self, framing: Framing) {
+        self.heads += 1;
+        self.state = match framing {
+            Framing::Length(0) => State::Head(Vec::new()),
+            Framing::Length(length) => State::Body(length),
+            Framing::Chunked => State::Chunked(Chunked::new()),
+        };
     }
 }
 
@@ -172,6 +225,20 @@ enum Pass {
     Taken,
     /// They were kept, or were passed on with what was kept before.
     Held,
+}
+
+/// The length and the framing of the head at the start of `input`, where it is whole and beyond doubt.
+fn whole_head(input: &[u8], limits: &Limits) -> Option<(usize, Framing)> {
+    let end = memmem::find(input, b"\r\n\r\n")? + 4;
+    let head = input.get(..end).filter(|head| head.len() <= limits.head)?;
+    // With a line end before it, the empty line found may not be the one behind the headers.
+    if head.starts_with(b"\r") {
+        return None;
+    }
+    let framing = head::judge(head, limits).ok()?;
+    let odd = head::target(head)
+        .is_some_and(|(start, end)| head::is_odd_target(head.get(start..end).unwrap_or_default()));
+    (!odd).then_some((end, framing))
 }
 
 /// Adds `input` to `head` up to the head's end; the framing once it is whole.

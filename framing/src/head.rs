@@ -89,6 +89,7 @@ fn request_line(line: &[u8]) -> Result<Version, Rejection> {
         || !method.iter().all(|&byte| is_token(byte))
         || target.is_empty()
         || target.contains(&b'\t')
+        || !has_a_form(method, target)
     {
         return Err(Rejection::RequestLine);
     }
@@ -97,6 +98,48 @@ fn request_line(line: &[u8]) -> Result<Version, Rejection> {
         b"HTTP/1.0" => Ok(Version::Http10),
         _ => Err(Rejection::Version),
     }
+}
+
+/// One of the four forms of RFC 9112 section 3.2.
+fn has_a_form(method: &[u8], target: &[u8]) -> bool {
+    target.starts_with(b"/")
+        || target == b"*"
+        || method == b"CONNECT"
+        || target.windows(3).any(|three| three == b"://")
+}
+
+/// Where the target stands in a head that passed.
+pub(crate) fn target(head: &[u8]) -> Option<(usize, usize)> {
+    let start = head.iter().position(|&byte| byte == b' ')? + 1;
+    let length = head.get(start..)?.iter().position(|&byte| byte == b' ')?;
+    Some((start, start + length))
+}
+
+/// Whether `target` holds bytes that RFC 3986 has no place for and that parsers differ on: they delimit nothing, but a
+/// strict parser refuses them.
+pub fn is_odd_target(target: &[u8]) -> bool {
+    target.iter().any(|byte| ODD.contains(byte)) || std::str::from_utf8(target).is_err()
+}
+
+/// Such bytes.
+const ODD: &[u8] = b"\"<>`";
+
+/// Appends a head that passed with the odd bytes of its target percent-encoded, which every application reads as the
+/// bytes themselves.
+pub fn encode_target(head: &[u8], encoded: &mut Vec<u8>) {
+    let Some((start, end)) = target(head) else { return encoded.extend_from_slice(head) };
+    let target = head.get(start..end).unwrap_or_default();
+    let text = std::str::from_utf8(target).is_ok();
+    encoded.extend_from_slice(head.get(..start).unwrap_or_default());
+    for &byte in target {
+        if ODD.contains(&byte) || (byte >= 0x80 && !text) {
+            let digit = |nibble: u8| *b"0123456789ABCDEF".get(usize::from(nibble)).unwrap_or(&b'0');
+            encoded.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+        } else {
+            encoded.push(byte);
+        }
+    }
+    encoded.extend_from_slice(head.get(end..).unwrap_or_default());
 }
 
 /// RFC 9110 section 5.6.2.

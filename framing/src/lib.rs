@@ -22,4 +22,5 @@ mod head;
 mod rejection;
 
 pub use crate::guard::{Guard, Limits, Part};
+pub use crate::head::{encode_target, is_odd_target};
 pub use crate::rejection::Rejection;

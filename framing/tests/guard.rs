@@ -41,12 +41,29 @@ fn feed<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Result<(), Rejection>, V
     (Ok(()), passed)
 }
 
+/// The same with [`Guard::pass`] first, as a connection does it.
+fn pass<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Result<(), Rejection>, Vec<u8>) {
+    let mut guard = Guard::new(Limits::default());
+    let mut passed = Vec::new();
+    for piece in pieces {
+        let (taken, outcome) = guard.pass(piece);
+        passed.extend_from_slice(&piece[..taken]);
+        if let Err(rejection) = outcome.and_then(|()| guard.feed(&piece[taken..], &mut passed)) {
+            return (Err(rejection), passed);
+        }
+    }
+    (Ok(()), passed)
+}
+
 #[test]
 fn every_vector_passes_unchanged_or_is_refused_for_its_reason() {
     for Vector { name, raw, reject } in vectors() {
-        for (how, (outcome, passed)) in
-            [("whole", feed(std::iter::once(&raw[..]))), ("bytewise", feed(raw.chunks(1)))]
-        {
+        for (how, (outcome, passed)) in [
+            ("whole", feed(std::iter::once(&raw[..]))),
+            ("bytewise", feed(raw.chunks(1))),
+            ("whole, in place", pass(std::iter::once(&raw[..]))),
+            ("bytewise, in place", pass(raw.chunks(1))),
+        ] {
             assert_eq!(outcome.err().map(Rejection::as_str), reject.as_deref(), "{name}, {how}");
             assert!(raw.starts_with(&passed), "{name}, {how}: bytes were changed");
             if reject.is_none() {
@@ -76,7 +93,7 @@ fn a_refused_connection_stays_refused() {
     let mut guard = Guard::new(Limits::default());
     let mut passed = Vec::new();
     assert_eq!(guard.feed(b"GET / HTTP/1.1\n", &mut passed), Err(Rejection::BareLineFeed));
-    guard.tunnel();
+    assert!(guard.tunnel().is_empty());
     assert_eq!(guard.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &mut passed), Err(Rejection::BareLineFeed));
     assert!(passed.is_empty());
 }
@@ -87,7 +104,9 @@ fn a_tunnel_passes_everything() {
     let mut passed = Vec::new();
     guard.feed(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", &mut passed).unwrap();
     let before = passed.len();
-    guard.tunnel();
+    guard.feed(b"ear", &mut passed).unwrap();
+    assert_eq!(passed.len(), before);
+    assert_eq!(guard.tunnel(), b"ear");
     guard.feed(b"\n\0\xff not HTTP", &mut passed).unwrap();
     assert_eq!(&passed[before..], b"\n\0\xff not HTTP");
     assert_eq!(guard.heads(), 1);
@@ -121,9 +140,12 @@ proptest! {
         let whole = feed(std::iter::once(&raw[..]));
         let pieces = feed(at.windows(2).map(|cut| &raw[cut[0]..cut[1]]));
         prop_assert_eq!(whole.0, pieces.0);
+        let in_place = pass(at.windows(2).map(|cut| &raw[cut[0]..cut[1]]));
+        prop_assert_eq!(whole.0, in_place.0);
         // Of a chunked body that is refused later on, how much has passed depends on how it came.
         if whole.0.is_ok() {
-            prop_assert_eq!(whole.1, pieces.1);
+            prop_assert_eq!(&whole.1, &pieces.1);
+            prop_assert_eq!(whole.1, in_place.1);
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Version;
 use http::header::{REFERER, USER_AGENT};
@@ -17,11 +17,14 @@ use jiff::{Timestamp, Zoned};
 use serde_json::json;
 use tracing::warn;
 
-use crate::inspect::Outcome;
+use crate::failure::Reason;
+use crate::inspect::{Outcome, Seen};
 use crate::settings::AccessLogFormat;
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 8192;
+/// How long the end of the process waits for lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// Writes lines through a bounded queue; where the disk is slower than the traffic, lines are dropped and counted.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub(crate) struct AccessLog {
     queue: SyncSender<Order>,
     format: AccessLogFormat,
     dropped: Arc<AtomicU64>,
-    writer: Option<JoinHandle<()>>,
+    writer: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl AccessLog {
         let writer = std::thread::Builder::new()
             .name("access-log".to_owned())
             .spawn(move || write(file, &path, &orders))?;
-        Ok(Self { queue, format, dropped: Arc::default(), writer: Some(writer) })
+        Ok(Self { queue, format, dropped: Arc::default(), writer })
     }
 
     /// Queues the line of `outcome`. Never blocks.
@@ -80,10 +83,21 @@ impl AccessLog {
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        // What is queued is written before the process ends.
-        let _ = self.queue.send(Order::Stop);
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
+        // What is queued is written before the process ends, but whoever does not read it must not keep it from ending.
+        let begun = Instant::now();
+        let mut order = Order::Stop;
+        while begun.elapsed() < LAST_LINES {
+            match self.queue.try_send(order) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(back)) => {
+                    order = back;
+                    std::thread::park_timeout(Duration::from_millis(10));
+                }
+            }
+        }
+        while !self.writer.is_finished() && begun.elapsed() < LAST_LINES {
+            std::thread::park_timeout(Duration::from_millis(10));
         }
     }
 }
@@ -150,7 +164,7 @@ fn ncsa(outcome: &Outcome, format: AccessLogFormat, now: SystemTime) -> String {
         seen.client.ip().to_canonical(),
         moment(now).strftime("%d/%b/%Y:%H:%M:%S %z"),
         quoted(seen.method.as_str().as_bytes()),
-        quoted(seen.uri.to_string().as_bytes()),
+        quoted(target(seen).as_bytes()),
         version(seen.version),
         outcome.status.as_u16(),
         outcome.bytes,
@@ -162,12 +176,13 @@ fn ncsa(outcome: &Outcome, format: AccessLogFormat, now: SystemTime) -> String {
     let judgement = outcome.judgement.as_ref();
     let _ = writeln!(
         line,
-        " waf={} signals={} decision_us={} id={} took_ms={}",
+        " waf={} signals={} decision_us={} id={} took_ms={} failure={}",
         judgement.map_or(0, |judgement| judgement.code),
         signals(outcome).unwrap_or_else(|| "-".to_owned()),
         judgement.map_or(0, |judgement| judgement.took.as_micros()),
         judgement.and_then(|judgement| judgement.request_id.as_deref()).unwrap_or("-"),
         outcome.took.as_millis(),
+        outcome.failure.map_or("-", Reason::as_str),
     );
     line
 }
@@ -182,19 +197,21 @@ fn json_line(outcome: &Outcome, now: SystemTime) -> String {
         "listener": &*seen.listener,
         "client": seen.client.ip().to_canonical().to_string(),
         "method": seen.method.as_str(),
-        "uri": seen.uri.to_string(),
+        "uri": target(seen),
         "protocol": version(seen.version),
         "status": outcome.status.as_u16(),
         "bytes": outcome.bytes,
         "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
-        "upstream": outcome.upstream,
+        "upstream": outcome.upstream.as_deref(),
         "referer": header(REFERER),
         "user_agent": header(USER_AGENT),
         "waf": judgement.map(|judgement| judgement.code),
         "signals": judgement.map(|judgement| &judgement.signals),
         "decision_us": judgement.map(|judgement| u64::try_from(judgement.took.as_micros()).unwrap_or(u64::MAX)),
         "request_id": judgement.and_then(|judgement| judgement.request_id.as_deref()),
-        "rejection": outcome.rejection.map(portcullis_framing::Rejection::as_str),
+        "rejection": outcome.refused.as_ref().map(|refused| refused.rejection.as_str()),
+        "failure": outcome.failure.map(Reason::as_str),
+        "fault": outcome.failure.map(|reason| reason.fault().as_str()),
     })
     .to_string();
     line.push('\n');
@@ -207,8 +224,8 @@ fn moment(now: SystemTime) -> Zoned {
 }
 
 fn signals(outcome: &Outcome) -> Option<String> {
-    if let Some(rejection) = outcome.rejection {
-        return Some(format!("BHH:{}", rejection.as_str()));
+    if let Some(refused) = &outcome.refused {
+        return Some(format!("BHH:{}", refused.rejection.as_str()));
     }
     let signals = &outcome.judgement.as_ref()?.signals;
     (!signals.is_empty()).then(|| signals.join(","))
@@ -227,6 +244,14 @@ fn quoted(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// The target as it was sent: HTTP/2 has scheme and authority beside the path.
+fn target(seen: &Seen) -> String {
+    match seen.uri.path_and_query() {
+        Some(path) if seen.version == Version::HTTP_2 => path.as_str().to_owned(),
+        _ => seen.uri.to_string(),
+    }
 }
 
 fn version(version: Version) -> &'static str {

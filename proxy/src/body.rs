@@ -1,115 +1,158 @@
-//! Bodies given to clients: an upstream's, or a short text of the proxy's own. Each tells when it is done.
+//! Bodies given to clients: an upstream's, or a short text of the proxy's own. Each ends its request's record.
 
-use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+
+use crate::failure::Reason;
+use crate::record::Record;
+use crate::upstream::Held;
 
 /// A body given to a client.
 #[derive(Debug)]
 pub(crate) struct Answer {
     kind: Kind,
-    watch: Option<Watch>,
-    // Held until the body is done: the upstream's connection is taken that long.
-    _place: Option<OwnedSemaphorePermit>,
+    /// Told of every byte, and ended with this.
+    record: Option<Box<Record>>,
+    /// When the whole exchange must be over.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Its last frame was given.
+    done: bool,
 }
 
 #[derive(Debug)]
 enum Kind {
-    Upstream(Incoming),
+    /// The lease goes back to the pool with the body's end.
+    Upstream(Incoming, Option<Held>),
     Own(Full<Bytes>),
+}
+
+/// Why a body given to a client breaks off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AnswerError {
+    /// The upstream broke it off.
+    #[error("the upstream's body broke off")]
+    Upstream(#[source] hyper::Error),
+    /// `request-timeout` is over.
+    #[error("the exchange took too long")]
+    Slow,
 }
 
 impl Answer {
     /// A text of the proxy's own.
     pub(crate) fn text(text: &'static str) -> Self {
-        Self { kind: Kind::Own(Full::new(Bytes::from_static(text.as_bytes()))), watch: None, _place: None }
+        Self::own(Full::new(Bytes::from_static(text.as_bytes())))
+    }
+
+    /// A page that somebody else made.
+    pub(crate) fn page(body: Bytes) -> Self {
+        Self::own(Full::new(body))
     }
 
     /// Nothing.
     pub(crate) fn empty() -> Self {
-        Self { kind: Kind::Own(Full::default()), watch: None, _place: None }
+        Self::own(Full::default())
+    }
+
+    fn own(body: Full<Bytes>) -> Self {
+        // Short, and left out of an answer to HEAD: whether it was read tells nothing.
+        Self { kind: Kind::Own(body), record: None, deadline: None, done: true }
     }
 
     /// An upstream's body, passed on as it comes.
-    pub(crate) fn upstream(body: Incoming, watch: Watch, place: Option<OwnedSemaphorePermit>) -> Self {
-        Self { kind: Kind::Upstream(body), watch: Some(watch), _place: place }
+    pub(crate) fn upstream(body: Incoming, lease: Held, deadline: Option<Pin<Box<Sleep>>>) -> Self {
+        Self { kind: Kind::Upstream(body, Some(lease)), record: None, deadline, done: false }
     }
 
-    /// The same body, telling `watch` when it is done.
+    /// The same body, with its record.
     #[must_use]
-    pub(crate) fn watched(self, watch: Watch) -> Self {
-        // A body that is already watched has its record.
-        let watch = Some(self.watch.unwrap_or(watch));
-        Self { watch, ..self }
+    pub(crate) fn recorded(mut self, record: Box<Record>) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    fn failed(&mut self, reason: Reason, cause: &dyn std::error::Error) {
+        if let Some(record) = &mut self.record {
+            record.fail(reason, cause);
+        }
     }
 }
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let frame = match &mut self.kind {
-            Kind::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
-            Kind::Own(body) => {
-                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(|never| match never {}))
-            }
+            Kind::Upstream(body, _) => Pin::new(body).poll_frame(cx),
+            Kind::Own(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
         };
-        if let (Some(Ok(frame)), Some(watch)) = (&frame, &mut self.watch)
-            && let Some(data) = frame.data_ref()
-        {
-            watch.bytes += data.len() as u64;
+        let Poll::Ready(frame) = frame else {
+            let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
+            if !late {
+                return Poll::Pending;
+            }
+            self.deadline = None;
+            self.failed(Reason::ExchangeTimeout, &AnswerError::Slow);
+            return Poll::Ready(Some(Err(AnswerError::Slow)));
+        };
+        match frame {
+            Some(Ok(frame)) => {
+                match (frame.data_ref(), &mut self.record) {
+                    (Some(data), Some(record)) => record.sent(data.len()),
+                    (Some(_), None) => {}
+                    // Trailers are the last frame.
+                    (None, _) => self.done = true,
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                self.failed(Reason::ResponseCut, &error);
+                Poll::Ready(Some(Err(AnswerError::Upstream(error))))
+            }
+            None => {
+                self.done = true;
+                Poll::Ready(None)
+            }
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Upstream(body, _) => body.is_end_stream(),
             Kind::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Upstream(body) => body.size_hint(),
+            Kind::Upstream(body, _) => body.size_hint(),
             Kind::Own(body) => body.size_hint(),
         }
     }
 }
 
-/// Called once when the body it watches is done, sent whole or given up.
-pub(crate) struct Watch {
-    bytes: u64,
-    done: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
-}
-
-impl Watch {
-    /// Calls `done` with the number of bytes sent.
-    pub(crate) fn new(done: impl FnOnce(u64) + Send + Sync + 'static) -> Self {
-        Self { bytes: 0, done: Some(Box::new(done)) }
-    }
-}
-
-impl Drop for Watch {
+impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(done) = self.done.take() {
-            done(self.bytes);
+        let whole = self.done || self.is_end_stream();
+        if let Some(record) = &mut self.record {
+            record.ended(whole);
         }
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("bytes", &self.bytes).finish_non_exhaustive()
+        if let Kind::Upstream(_, lease) = &mut self.kind
+            && let Some(lease) = lease.take()
+        {
+            lease.give_back();
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Connections to upstreams: TCP, and TLS over it.
+//! Connections to an upstream: TCP, and TLS over it.
 
 use std::io;
 use std::pin::Pin;
@@ -6,110 +6,154 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use crate::failure::Reason;
+
 /// Why a connection was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// It took longer than `conn-timeout` or, for TLS, `tls-handshake-timeout`.
-    #[error("took too long")]
+    /// It took longer than `conn-timeout`.
+    #[error("conn-timeout is over")]
     Slow,
-    /// The URL has no host.
-    #[error("no host to connect to")]
-    NoHost,
-    /// The name cannot stand in a certificate.
-    #[error("not a server name")]
-    ServerName,
-    /// The network or the TLS handshake failed.
+    /// The TLS handshake took longer than `tls-handshake-timeout`.
+    #[error("tls-handshake-timeout is over")]
+    SlowHandshake,
+    /// The network failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The TLS handshake failed.
+    #[error(transparent)]
+    Tls(io::Error),
+    /// The upstream does not speak HTTP/2, or not well.
+    #[error(transparent)]
+    Http(hyper::Error),
 }
 
-/// Makes connections.
+impl ConnectError {
+    /// What it is called.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Slow | Self::SlowHandshake => Reason::ConnectTimeout,
+            Self::Io(_) | Self::Http(_) => Reason::Connect,
+            Self::Tls(_) => Reason::Tls,
+        }
+    }
+}
+
+/// Makes connections to one upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct Connect {
+    /// Host, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
     /// Longest time for a TCP connection.
     pub timeout: Duration,
     /// Longest time for a TLS handshake.
     pub handshake: Duration,
     /// Idle time after which TCP probes the peer.
     pub keepalive: Option<Duration>,
-    /// How https upstreams are checked.
-    pub tls: Arc<ClientConfig>,
-    /// Name to send and check in place of the upstream's host.
-    pub server_name: Option<String>,
+    /// How an https upstream is spoken to; `None` for http.
+    pub tls: Option<Tls>,
+}
+
+/// TLS toward one upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    /// Name that is sent.
+    pub name: ServerName<'static>,
+    /// By protocol offered.
+    pub configs: Arc<Configs>,
+}
+
+/// How upstreams are spoken to, by what is offered.
+#[derive(Debug)]
+pub(crate) struct Configs {
+    /// HTTP/1.1.
+    pub http1: Arc<ClientConfig>,
+    /// HTTP/2.
+    pub http2: Arc<ClientConfig>,
+    /// Both.
+    pub either: Arc<ClientConfig>,
+}
+
+/// What is offered to an https upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Both.
+    Either,
 }
 
 impl Connect {
-    async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
-        let host =
-            uri.host().ok_or(ConnectError::NoHost)?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let https = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
-        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let tcp = tokio::time::timeout(self.timeout, TcpStream::connect((host.as_str(), port)))
+    /// Makes a connection.
+    ///
+    /// # Errors
+    /// Where the upstream takes none.
+    pub(crate) async fn open(&self, alpn: Alpn) -> Result<Stream, ConnectError> {
+        let tcp = tokio::time::timeout(self.timeout, TcpStream::connect((self.host.as_str(), self.port)))
             .await
             .map_err(|_| ConnectError::Slow)??;
         tcp.set_nodelay(true)?;
         if let Some(idle) = self.keepalive {
-            let keepalive = socket2::TcpKeepalive::new().with_time(idle).with_interval(idle);
-            socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
+            keep_alive(&tcp, idle)?;
         }
-        if !https {
-            return Ok(Stream::Plain(TokioIo::new(tcp)));
-        }
-        let name = self.server_name.unwrap_or(host);
-        let name = ServerName::try_from(name).map_err(|_| ConnectError::ServerName)?;
-        let handshake = TlsConnector::from(self.tls).connect(name, tcp);
-        let tls = tokio::time::timeout(self.handshake, handshake).await.map_err(|_| ConnectError::Slow)??;
-        Ok(Stream::Tls(Box::new(TokioIo::new(tls))))
+        let Some(tls) = &self.tls else { return Ok(Stream::Plain(tcp)) };
+        let config = match alpn {
+            Alpn::Http1 => &tls.configs.http1,
+            Alpn::Http2 => &tls.configs.http2,
+            Alpn::Either => &tls.configs.either,
+        };
+        let handshake = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), tcp);
+        let tls = tokio::time::timeout(self.handshake, handshake)
+            .await
+            .map_err(|_| ConnectError::SlowHandshake)?
+            .map_err(ConnectError::Tls)?;
+        Ok(Stream::Tls(Box::new(tls)))
     }
 }
 
-impl tower_service::Service<Uri> for Connect {
-    type Response = Stream;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
-    }
+/// Has TCP probe a peer that is silent for `idle`.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn keep_alive(tcp: &TcpStream, idle: Duration) -> io::Result<()> {
+    // Whole seconds are the least that systems count in.
+    let idle = idle.max(Duration::from_secs(1));
+    let keepalive = socket2::TcpKeepalive::new().with_time(idle).with_interval(idle);
+    socket2::SockRef::from(tcp).set_tcp_keepalive(&keepalive)
 }
 
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// Cleartext.
-    Plain(TokioIo<TcpStream>),
+    Plain(TcpStream),
     /// TLS.
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
+impl Stream {
+    /// Whether the upstream chose HTTP/2.
+    pub(crate) fn agreed_on_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => Connected::new(),
-            Self::Tls(tls) if tls.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
-            Self::Tls(_) => Connected::new(),
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 }
 
-impl Read for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
@@ -117,7 +161,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),

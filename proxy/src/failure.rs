@@ -1,61 +1,10 @@
-//! What went wrong on the way to an answer, who was at fault, and what the client is told.
+//! What goes wrong on the way to an answer, who is at fault, and what the client is told.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 
 use http::StatusCode;
-use hyper_util::client::legacy::Error as ClientError;
-
-use crate::connect::ConnectError;
-use crate::hold::HoldError;
-use crate::upstream::connect_error;
-
-/// Why a request has no answer from an upstream.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failed {
-    /// All upstreams are gone.
-    #[error("no upstream is left to try")]
-    NoUpstream,
-    /// The target cannot be sent to an upstream.
-    #[error("the request's target can not be forwarded")]
-    Target,
-    /// No connection could be made.
-    #[error("cannot connect to {upstream}")]
-    Connect {
-        /// The upstream.
-        upstream: String,
-        /// Why.
-        #[source]
-        source: ClientError,
-    },
-    /// A connection took too long.
-    #[error("connecting to {upstream} took too long")]
-    SlowConnect {
-        /// The upstream.
-        upstream: String,
-    },
-    /// The upstream broke off, or answered what is no response.
-    #[error("{upstream} broke off")]
-    Upstream {
-        /// The upstream.
-        upstream: String,
-        /// Why.
-        #[source]
-        source: ClientError,
-    },
-    /// The response's header took too long.
-    #[error("{upstream} took too long to answer")]
-    SlowUpstream {
-        /// The upstream.
-        upstream: String,
-    },
-    /// The whole exchange took too long.
-    #[error("the exchange took too long")]
-    SlowExchange,
-    /// The client's body could not be read.
-    #[error(transparent)]
-    Client(#[from] HoldError),
-    /// The request was not inspected, and the listener fails closed.
-    #[error("the request could not be inspected")]
-    NotInspected,
-}
 
 /// Who has to act on a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +18,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The name used in logs.
+    /// The name used in logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Downstream => "downstream",
@@ -79,47 +28,135 @@ impl Fault {
     }
 }
 
-impl Failed {
-    /// Sorts an error of the client that spoke to `upstream`.
-    pub(crate) fn upstream(upstream: String, source: ClientError) -> Self {
-        match connect_error(&source) {
-            Some(ConnectError::Slow) => Self::SlowConnect { upstream },
-            Some(_) => Self::Connect { upstream, source },
-            None if source.is_connect() => Self::Connect { upstream, source },
-            None => Self::Upstream { upstream, source },
+macro_rules! reasons {
+    ($($variant:ident $name:literal $fault:ident $status:literal $text:literal)*) => {
+        /// Why a request has no whole answer from an upstream.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $(#[doc = $text] $variant,)*
         }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
+
+            /// The name used in logs and metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Who is at fault.
+            pub const fn fault(self) -> Fault {
+                match self { $(Self::$variant => Fault::$fault,)* }
+            }
+
+            const fn code(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Connect "connect" Upstream 502 "no connection to the upstream could be made"
+    ConnectTimeout "connect_timeout" Upstream 504 "connecting to the upstream took too long"
+    Tls "tls" Upstream 502 "the TLS handshake with the upstream failed"
+    BrokeOff "broke_off" Upstream 502 "the upstream broke off before its response"
+    BadResponse "bad_response" Upstream 502 "the upstream sent what is no response"
+    ResponseTimeout "response_timeout" Upstream 504 "the upstream took too long to answer"
+    ResponseCut "response_cut" Upstream 502 "the upstream broke off within its response"
+    ExchangeTimeout "exchange_timeout" Upstream 504 "the exchange took too long"
+    Switch "unasked_switch" Upstream 502 "the upstream switched protocols unasked"
+    NoPlace "no_place" Internal 503 "all connections to the upstream are taken"
+    NoSwitch "no_switch" Internal 501 "a switch of protocols cannot be passed on to this upstream"
+    NotInspected "not_inspected" Internal 503 "the request could not be inspected"
+    NoMemory "no_memory" Internal 503 "requests under way hold too much memory"
+    BodyTimeout "body_timeout" Downstream 408 "the request's body came too slowly"
+    BodyBroken "body_broken" Downstream 400 "the request's body broke off"
+    Gone "client_gone" Downstream 499 "the client went away"
+    Target "target" Downstream 400 "the request's target cannot be forwarded"
+    NotGrpc "not_grpc" Downstream 415 "only gRPC is served here"
+    Connected "connect_method" Downstream 405 "CONNECT is not served here"
+}
+
+impl Reason {
+    /// What the client is told; where it is gone, what is written down.
+    pub(crate) fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.code()).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+
+    /// Where in [`Reason::ALL`] it stands.
+    pub(crate) fn index(self) -> usize {
+        Self::ALL.iter().position(|reason| *reason == self).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// A failure, with what is known of it.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// Why.
+    pub reason: Reason,
+    /// The upstream that was asked.
+    pub upstream: Option<Arc<str>>,
+    /// What was behind it.
+    pub cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl From<Reason> for Failed {
+    fn from(reason: Reason) -> Self {
+        Self { reason, upstream: None, cause: None }
+    }
+}
+
+impl Failed {
+    /// A failure of `upstream`.
+    pub(crate) fn at(
+        reason: Reason,
+        upstream: &Arc<str>,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self { reason, upstream: Some(Arc::clone(upstream)), cause: Some(cause.into()) }
     }
 
     /// Whether the upstream took no connection, so that nothing of the request reached it.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::SlowConnect { .. })
+        matches!(self.reason, Reason::Connect | Reason::ConnectTimeout | Reason::Tls)
     }
 
-    /// What the client is told.
-    pub(crate) fn status(&self) -> StatusCode {
-        match self {
-            Self::Target => StatusCode::BAD_REQUEST,
-            Self::Client(HoldError::Broken(_)) => StatusCode::BAD_REQUEST,
-            Self::Client(HoldError::Slow) => StatusCode::REQUEST_TIMEOUT,
-            Self::Connect { .. } | Self::Upstream { .. } => StatusCode::BAD_GATEWAY,
-            Self::NoUpstream | Self::NotInspected => StatusCode::SERVICE_UNAVAILABLE,
-            Self::SlowConnect { .. } | Self::SlowUpstream { .. } | Self::SlowExchange => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+    /// The causes in one line, outermost first.
+    pub(crate) fn causes(&self) -> String {
+        let mut text = String::new();
+        let mut next = self.cause.as_deref().map(|cause| cause as &dyn Error);
+        while let Some(error) = next {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text += &format!("{separator}{error}");
+            next = error.source();
         }
+        text
     }
+}
 
-    /// Who was at fault.
-    pub(crate) fn fault(&self) -> Fault {
-        match self {
-            Self::Target | Self::Client(_) => Fault::Downstream,
-            Self::NoUpstream
-            | Self::Connect { .. }
-            | Self::SlowConnect { .. }
-            | Self::Upstream { .. }
-            | Self::SlowUpstream { .. }
-            | Self::SlowExchange => Fault::Upstream,
-            Self::NotInspected => Fault::Internal,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_status_and_a_name_of_its_own() {
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.status().as_u16(), reason.code());
+            assert_eq!(reason.index(), index);
+            let same = Reason::ALL.iter().filter(|other| other.as_str() == reason.as_str());
+            assert_eq!(same.count(), 1, "{}", reason.as_str());
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -34,6 +34,30 @@ pub(crate) struct Source<'a> {
     pub host: &'a [u8],
     /// `http` or `https`.
     pub scheme: &'static str,
+}
+
+/// Takes off what a client must not send on: what belongs to one connection, and what only the agent says. The body is
+/// here already, so there is nothing left to ask the upstream for.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    let own = headers.keys().filter(|name| name.as_str().starts_with("x-sigsci-"));
+    let own: Vec<HeaderName> = own.cloned().collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+/// Joins the pieces that HTTP/2 may cut cookies into (RFC 9113 section 8.2.3): elsewhere they are one header.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut pieces = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (pieces.next(), pieces.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for piece in std::iter::once(second).chain(pieces) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(piece.as_bytes());
+    }
+    put(headers, COOKIE, &joined);
 }
 
 /// Takes off what belongs to one connection (RFC 9110 section 7.6.1). Whatever Connection names goes too, except what
@@ -134,6 +158,25 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers, map(&[("x-kept", "1"), ("te", "trailers")]));
+    }
+
+    #[test]
+    fn only_the_agent_speaks_for_the_agent() {
+        let mut headers = map(&[
+            ("x-sigsci-tags", "SQLI"),
+            ("X-SigSci-Other", "1"),
+            ("x-other", "2"),
+            ("expect", "100-continue"),
+        ]);
+        strip(&mut headers);
+        assert_eq!(headers, map(&[("x-other", "2")]));
+    }
+
+    #[test]
+    fn cookies_become_one_header() {
+        let mut headers = map(&[("cookie", "a=1"), ("cookie", "b=2"), ("x", "y")]);
+        join_cookies(&mut headers);
+        assert_eq!(headers, map(&[("cookie", "a=1; b=2"), ("x", "y")]));
     }
 
     #[test]

@@ -1,46 +1,75 @@
-//! A client connection whose HTTP/1 bytes pass the framing guard before the server reads them.
+//! A client connection whose HTTP/1 bytes pass the framing guard before the server reads them, and whose peer may neither
+//! send a head nor read an answer arbitrarily slowly.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::BytesMut;
-use portcullis_framing::{Guard, Limits, Part, Rejection};
+use bytes::{Bytes, BytesMut};
+use portcullis_framing::{Guard, Limits, Part, Rejection, encode_target};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
 
-/// How much is read from the client at once.
-const CHUNK: usize = 16 * 1024;
-/// The first bytes of HTTP/2 (RFC 9113 section 3.4), which has framing of its own.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use crate::activity::Activity;
+use crate::memory::Share;
+
 /// What the server reads in place of a refused request: the service answers it 400, see [`Refusal::of`].
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// How much of a refused head is kept for the log.
+const START: usize = 1024;
+/// A head that is longer and not whole counts against what all may hold.
+const SMALL_HEAD: usize = 4096;
 
 /// What the guard told about a connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Refusal(Arc<Mutex<State>>);
+pub(crate) struct Refusal(Arc<Guarding>);
 
 #[derive(Debug, Default)]
-struct State {
-    /// The number of the refused request on its connection, from 0, and why it was refused.
-    refused: Option<(u64, Rejection)>,
-    tunnel: bool,
+struct Guarding {
+    /// Whether there is a refusal: asked of every request, and almost never so.
+    any: AtomicBool,
+    refused: Mutex<Option<Refused>>,
+    tunnel: AtomicBool,
+}
+
+#[derive(Clone, Debug)]
+struct Refused {
+    /// The number of the refused request on its connection, from 0.
+    request: u64,
+    rejection: Rejection,
+    /// How its head began, where the head was refused.
+    start: Bytes,
 }
 
 impl Refusal {
-    /// Why request number `index` of the connection was refused, where it was: the request that the service holds is
-    /// then only a stand-in.
-    pub(crate) fn of(&self, index: u64) -> Option<Rejection> {
-        self.state().refused.filter(|&(refused, _)| refused == index).map(|(_, rejection)| rejection)
+    /// Why request number `index` of the connection was refused and how it began, where it was: the request that the
+    /// service holds is then only a stand-in.
+    pub(crate) fn of(&self, index: u64) -> Option<(Rejection, Bytes)> {
+        if !self.0.any.load(Ordering::Acquire) {
+            return None;
+        }
+        self.refused()
+            .clone()
+            .filter(|refused| refused.request == index)
+            .map(|refused| (refused.rejection, refused.start))
     }
 
     /// Ends the guard's work: the connection was switched to another protocol.
     pub(crate) fn tunnel(&self) {
-        self.state().tunnel = true;
+        self.0.tunnel.store(true, Ordering::Release);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refuse(&self, refused: Refused) {
+        *self.refused() = Some(refused);
+        self.0.any.store(true, Ordering::Release);
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Refused>> {
+        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,92 +77,194 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) struct Guarded<S> {
     stream: S,
-    guard: Guard,
-    refusal: Refusal,
-    /// Bytes that passed and the server has not read yet.
-    ready: BytesMut,
     protocol: Protocol,
-    ended: bool,
+    /// Bytes that the server has not read yet.
+    ready: BytesMut,
+    ended: Ended,
+    patience: Patience,
+    activity: Arc<Activity>,
+    writing: Option<Pin<Box<Sleep>>>,
+}
+
+/// Whether the server is given more to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It is.
+    Not,
+    /// It finds the end.
+    Here,
+    /// It waits: an end would keep it from answering the stand-in.
+    Silently,
+}
+
+/// What goes with an HTTP/1 connection.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Hears of a refusal.
+    pub refusal: Refusal,
+    /// Hears of a slow peer.
+    pub activity: Arc<Activity>,
+    /// What long heads count against.
+    pub share: Share,
 }
 
 #[derive(Debug)]
 enum Protocol {
-    /// This much of the preface was seen.
-    Unknown(Vec<u8>),
-    Http1,
+    Http1(Box<Http1>),
+    /// It has framing of its own.
     Http2,
 }
 
+#[derive(Debug)]
+struct Http1 {
+    guard: Guard,
+    refusal: Refusal,
+    tunnel: bool,
+    share: Share,
+    /// How the head that is not whole yet began, for the log.
+    start: Vec<u8>,
+    /// Until when a head that has begun must be whole.
+    heading: Option<Pin<Box<Sleep>>>,
+}
+
+/// How long a peer may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// From the first byte of a head to its last.
+    pub head: Duration,
+    /// Between two parts of an answer that it reads.
+    pub write: Duration,
+}
+
 impl<S> Guarded<S> {
-    /// Guards `stream`, of which nothing was read.
-    pub(crate) fn new(stream: S, limits: Limits) -> Self {
-        Self {
+    /// Guards an HTTP/1 connection of which `read` was read.
+    pub(crate) fn http1(stream: S, read: &[u8], told: Told, patience: Patience) -> Self {
+        let Told { refusal, activity, share } = told;
+        let http1 = Http1 {
+            guard: Guard::new(Limits::default()),
+            refusal,
+            tunnel: false,
+            share,
+            start: Vec::new(),
+            heading: None,
+        };
+        let protocol = Protocol::Http1(Box::new(http1));
+        let mut guarded = Self {
             stream,
-            guard: Guard::new(limits),
-            refusal: Refusal::default(),
+            protocol,
             ready: BytesMut::new(),
-            protocol: Protocol::Unknown(Vec::new()),
-            ended: false,
+            ended: Ended::Not,
+            patience,
+            activity,
+            writing: None,
+        };
+        if !read.is_empty() {
+            guarded.take(read);
         }
+        guarded
     }
 
-    /// Where the guard's refusals can be asked for.
-    pub(crate) fn refusal(&self) -> Refusal {
-        self.refusal.clone()
+    /// Takes over an HTTP/2 connection of which `read` was read.
+    pub(crate) fn http2(stream: S, read: &[u8], activity: Arc<Activity>, patience: Patience) -> Self {
+        let (protocol, ready) = (Protocol::Http2, read.into());
+        Self { stream, protocol, ready, ended: Ended::Not, patience, activity, writing: None }
     }
 
-    /// How many of the next bytes the server may read without the guard.
-    fn free(&mut self) -> u64 {
-        match self.protocol {
-            Protocol::Http2 => u64::MAX,
-            Protocol::Unknown(_) => 0,
-            Protocol::Http1 => {
-                if self.refusal.state().tunnel {
-                    self.guard.tunnel();
-                }
-                self.guard.free()
-            }
-        }
-    }
-
-    /// Takes what the client sent.
+    /// Takes bytes that do not pass as they are.
     fn take(&mut self, received: &[u8]) {
-        match &mut self.protocol {
-            Protocol::Http2 => self.ready.extend_from_slice(received),
-            Protocol::Http1 => self.pass(received),
-            Protocol::Unknown(seen) => {
-                seen.extend_from_slice(received);
-                let seen = std::mem::take(seen);
-                if seen.starts_with(PREFACE) {
-                    self.protocol = Protocol::Http2;
-                    self.ready.extend_from_slice(&seen);
-                } else if PREFACE.starts_with(&seen) {
-                    self.protocol = Protocol::Unknown(seen);
-                } else {
-                    self.protocol = Protocol::Http1;
-                    self.pass(&seen);
-                }
+        let Protocol::Http1(http1) = &mut self.protocol else {
+            self.ready.extend_from_slice(received);
+            return;
+        };
+        let mut rest = received;
+        while !rest.is_empty() {
+            // A line at most, so that a head ends where a piece does.
+            let end = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |at| at + 1);
+            let (line, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+            let (heads, begun) = (http1.guard.heads(), http1.guard.begun().len());
+            let mut passed = Vec::new();
+            if begun < START {
+                http1.start.truncate(begun);
+                http1.start.extend_from_slice(line);
             }
+            if let Err(rejection) = http1.guard.feed(line, &mut passed) {
+                self.ready.extend_from_slice(&passed);
+                let start = std::mem::take(&mut http1.start);
+                return self.refuse(rejection, &start);
+            }
+            if http1.guard.heads() > heads {
+                let mut encoded = Vec::with_capacity(passed.len());
+                encode_target(&passed, &mut encoded);
+                passed = encoded;
+            }
+            self.ready.extend_from_slice(&passed);
+            let (n, outcome) = http1.guard.pass(behind);
+            self.ready.extend_from_slice(behind.get(..n).unwrap_or_default());
+            if let Err(rejection) = outcome {
+                return self.refuse(rejection, &[]);
+            }
+            rest = behind.get(n..).unwrap_or_default();
+        }
+        let begun = http1.guard.begun().len();
+        if begun <= SMALL_HEAD {
+            http1.share.release();
+        } else if http1.share.grow_to(begun).is_err() {
+            self.ended = Ended::Here;
+        }
+        if begun == 0 {
+            http1.heading = None;
+            http1.start = Vec::new();
         }
     }
 
-    fn pass(&mut self, received: &[u8]) {
-        let mut passed = Vec::new();
-        let outcome = self.guard.feed(received, &mut passed);
-        self.ready.extend_from_slice(&passed);
+    fn refuse(&mut self, rejection: Rejection, start: &[u8]) {
+        let Protocol::Http1(http1) = &mut self.protocol else { return };
+        self.ended = Ended::Here;
+        let (request, start) = match http1.guard.refused_in() {
+            // The server sees the stand-in as the next request of the connection.
+            Some(Part::Head) => {
+                self.ready.extend_from_slice(STAND_IN);
+                self.ended = Ended::Silently;
+                (http1.guard.heads(), Bytes::copy_from_slice(start.get(..START).unwrap_or(start)))
+            }
+            // The server has the request already; its body ends short of what was announced.
+            Some(Part::Body) | None => (http1.guard.heads().saturating_sub(1), Bytes::new()),
+        };
+        http1.refusal.refuse(Refused { request, rejection, start });
+    }
+
+    /// Judges what was read to `filled`: how much of it the server may see as it is.
+    fn judge(&mut self, filled: &[u8]) -> usize {
+        let Protocol::Http1(http1) = &mut self.protocol else { return filled.len() };
+        let (passed, outcome) = http1.guard.pass(filled);
         if let Err(rejection) = outcome {
-            self.ended = true;
-            let index = match self.guard.refused_in() {
-                // The server sees the stand-in as the next request of the connection.
-                Some(Part::Head) => {
-                    self.ready.extend_from_slice(STAND_IN);
-                    self.guard.heads()
-                }
-                // The server has the request already; its body ends short of what was announced.
-                Some(Part::Body) | None => self.guard.heads().saturating_sub(1),
-            };
-            self.refusal.state().refused = Some((index, rejection));
+            self.refuse(rejection, &[]);
+            return passed;
         }
+        if let Some(rest) = filled.get(passed..).filter(|rest| !rest.is_empty()) {
+            self.take(rest);
+        }
+        passed
+    }
+}
+
+impl Http1 {
+    /// Lets everything pass, once the connection was switched to another protocol.
+    fn switch(&mut self, ready: &mut BytesMut) {
+        if !self.tunnel && self.refusal.0.tunnel.load(Ordering::Acquire) {
+            self.tunnel = true;
+            self.heading = None;
+            ready.extend_from_slice(&self.guard.tunnel());
+        }
+    }
+
+    /// Whether a head that has begun has taken too long.
+    fn is_slow(&mut self, patience: Duration, cx: &mut Context<'_>) -> bool {
+        if self.guard.begun().is_empty() {
+            return false;
+        }
+        let timer = self.heading.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        timer.as_mut().poll(cx).is_ready()
     }
 }
 
@@ -145,53 +276,82 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
+            if let Protocol::Http1(http1) = &mut this.protocol {
+                http1.switch(&mut this.ready);
+            }
             if !this.ready.is_empty() {
                 let n = this.ready.len().min(buf.remaining());
                 buf.put_slice(&this.ready.split_to(n));
                 return Poll::Ready(Ok(()));
             }
-            if this.ended {
-                return Poll::Ready(Ok(()));
+            match this.ended {
+                Ended::Not if buf.remaining() > 0 => {}
+                Ended::Not | Ended::Here => return Poll::Ready(Ok(())),
+                Ended::Silently => return Poll::Pending,
             }
-            let free = usize::try_from(this.free()).unwrap_or(usize::MAX);
-            if free > 0 {
-                let room = free.min(buf.remaining());
-                let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
-                ready!(Pin::new(&mut this.stream).poll_read(cx, &mut part))?;
-                let n = part.filled().len();
-                buf.advance(n);
-                this.guard.skip(n as u64);
-                return Poll::Ready(Ok(()));
-            }
-            let mut chunk = [0; CHUNK];
-            let mut received = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut received))?;
-            if received.filled().is_empty() {
-                this.ended = true;
-                // A preface cut short is HTTP/1 to the server, which then answers it.
-                if let Protocol::Unknown(seen) = &mut this.protocol {
-                    let seen = std::mem::take(seen);
-                    this.protocol = Protocol::Http1;
-                    this.pass(&seen);
+            let mut part = ReadBuf::new(buf.initialize_unfilled());
+            match Pin::new(&mut this.stream).poll_read(cx, &mut part) {
+                Poll::Ready(outcome) => outcome?,
+                Poll::Pending => {
+                    let head = this.patience.head;
+                    if let Protocol::Http1(http1) = &mut this.protocol
+                        && http1.is_slow(head, cx)
+                    {
+                        this.activity.slow();
+                        return Poll::Ready(Err(slow("the head came too slowly")));
+                    }
+                    return Poll::Pending;
                 }
-                continue;
             }
-            this.take(received.filled());
+            let filled = part.filled();
+            if filled.is_empty() {
+                this.ended = Ended::Here;
+                return Poll::Ready(Ok(()));
+            }
+            let passed = this.judge(filled);
+            if passed > 0 {
+                buf.advance(passed);
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }
 
+impl<S: AsyncWrite + Unpin> Guarded<S> {
+    /// Sees to it that a peer that reads nothing is not waited for.
+    fn patiently<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(outcome) = write(Pin::new(&mut self.stream), cx) {
+            self.writing = None;
+            return Poll::Ready(outcome);
+        }
+        let limit = self.patience.write;
+        let timer =
+            self.writing.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+        ready!(timer.as_mut().poll(cx));
+        self.activity.slow();
+        Poll::Ready(Err(slow("the answer was read too slowly")))
+    }
+}
+
+fn slow(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.patiently(cx, |stream, cx| stream.poll_write(cx, buf))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.patiently(cx, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.patiently(cx, AsyncWrite::poll_shutdown)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -203,7 +363,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        self.patiently(cx, |stream, cx| stream.poll_write_vectored(cx, bufs))
     }
 }
 
@@ -212,11 +372,20 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+    use crate::memory::Memory;
+
+    const PATIENCE: Patience = Patience { head: Duration::from_secs(30), write: Duration::from_secs(60) };
+
+    fn guard<S>(stream: S, read: &[u8]) -> (Guarded<S>, Refusal) {
+        let (refusal, memory) = (Refusal::default(), Arc::new(Memory::default()));
+        let told = Told { refusal: refusal.clone(), activity: Activity::new(), share: memory.share() };
+        let guarded = Guarded::http1(stream, read, told, PATIENCE);
+        (guarded, refusal)
+    }
 
     async fn through(sent: &[u8]) -> (Vec<u8>, Refusal) {
         let (mut client, server) = duplex(64);
-        let mut guarded = Guarded::new(server, Limits::default());
-        let refusal = guarded.refusal();
+        let (mut guarded, refusal) = guard(server, &[]);
         let send = async {
             // The guard stops reading once it refuses.
             let _ = client.write_all(sent).await;
@@ -225,40 +394,104 @@ mod tests {
         };
         let mut read = Vec::new();
         let receive = async {
-            guarded.read_to_end(&mut read).await.unwrap();
+            // Behind a stand-in there is nothing, and no end either.
+            let all = guarded.read_to_end(&mut read);
+            let _ended = tokio::time::timeout(Duration::from_secs(1), all).await;
             drop(guarded);
         };
         tokio::join!(send, receive);
         (read, refusal)
     }
 
-    #[tokio::test]
-    async fn passes_sound_requests_unchanged() {
-        for sent in [
-            &b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200\r\n\r\n"[..],
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
-        ] {
-            let sent = [sent, &[b'x'; 200]].concat();
-            let (read, refusal) = through(&sent).await;
-            assert_eq!(read, sent, "{}", sent.escape_ascii());
-            assert_eq!(refusal.of(0), None);
-        }
+    fn reason(refusal: &Refusal, index: u64) -> Option<Rejection> {
+        refusal.of(index).map(|(rejection, _)| rejection)
     }
 
-    #[tokio::test]
-    async fn a_refused_head_becomes_a_stand_in_with_its_number() {
+    #[tokio::test(start_paused = true)]
+    async fn passes_sound_requests_unchanged() {
+        let sent = [&b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200\r\n\r\n"[..], &[b'x'; 200]].concat();
+        let (read, refusal) = through(&sent).await;
+        assert_eq!(read, sent, "{}", sent.escape_ascii());
+        assert_eq!(reason(&refusal, 0), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_head_becomes_a_stand_in_with_its_number_and_beginning() {
         let good = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
         let (read, refusal) = through(&[&good[..], b"GET /2 HTTP/1.1\nHost: a\r\n\r\n"].concat()).await;
         assert_eq!(read, [&good[..], STAND_IN].concat());
-        assert_eq!(refusal.of(0), None);
-        assert_eq!(refusal.of(1), Some(Rejection::BareLineFeed));
+        assert_eq!(reason(&refusal, 0), None);
+        let (rejection, start) = refusal.of(1).unwrap();
+        assert_eq!(rejection, Rejection::BareLineFeed);
+        assert!(start.starts_with(b"GET /2 HTTP/1.1\n"), "{}", start.escape_ascii());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_body_refused_on_its_way_ends_short() {
         let sent = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX";
         let (read, refusal) = through(sent).await;
         assert!(!read.ends_with(STAND_IN));
-        assert_eq!(refusal.of(0), Some(Rejection::ChunkEnd));
+        assert_eq!(reason(&refusal, 0), Some(Rejection::ChunkEnd));
+    }
+
+    #[tokio::test]
+    async fn odd_bytes_of_a_target_are_encoded_wherever_it_is_cut() {
+        let sent = b"GET /<a>?\xff=\"1\" HTTP/1.1\r\nHost: a\r\n\r\n";
+        for cut in 1..sent.len() {
+            let (mut client, server) = duplex(256);
+            let (mut guarded, _) = guard(server, &sent[..cut]);
+            client.write_all(&sent[cut..]).await.unwrap();
+            drop(client);
+            let mut read = Vec::new();
+            guarded.read_to_end(&mut read).await.unwrap();
+            assert_eq!(read, b"GET /%3Ca%3E?%FF=%221%22 HTTP/1.1\r\nHost: a\r\n\r\n", "{cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_is_read_first() {
+        let (mut client, server) = duplex(64);
+        let (mut guarded, _) = guard(server, b"GET / HT");
+        client.write_all(b"TP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        drop(client);
+        let mut read = Vec::new();
+        guarded.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+
+    #[tokio::test]
+    async fn bytes_sent_ahead_of_a_switch_are_not_lost() {
+        let (mut client, server) = duplex(256);
+        let (mut guarded, refusal) = guard(server, &[]);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\nearly").await.unwrap();
+        let mut read = vec![0; 39];
+        guarded.read_exact(&mut read).await.unwrap();
+        refusal.tunnel();
+        client.write_all(b"\n late").await.unwrap();
+        drop(client);
+        let mut rest = Vec::new();
+        guarded.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"early\n late");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_must_be_whole_in_time() {
+        let (mut client, server) = duplex(64);
+        let (mut guarded, _) = guard(server, &[]);
+        client.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
+        let started = Instant::now();
+        let error = guarded.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(started.elapsed(), PATIENCE.head);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_must_be_read_in_time() {
+        let (_client, server) = duplex(8);
+        let (mut guarded, _) = guard(server, &[]);
+        let started = Instant::now();
+        let error = guarded.write_all(b"longer than it reads").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(started.elapsed(), PATIENCE.write);
     }
 }

@@ -1,6 +1,8 @@
 //! Bodies that are held until the verdict, and sent on after it.
 
+use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,6 +11,10 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::failure::{Failed, Reason};
+use crate::memory::Share;
 
 /// The first bytes of a body, and what follows them.
 #[derive(Debug)]
@@ -20,46 +26,84 @@ pub(crate) struct Held {
     /// The part of the body that was not read.
     pub rest: Option<Incoming>,
     exact: Option<u64>,
+    share: Option<Share>,
 }
 
-/// Why a body could not be held.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HoldError {
-    /// The client sent nothing for too long.
-    #[error("the request's body came too slowly")]
-    Slow,
-    /// The client broke off, or sent what is no body.
-    #[error("the request's body broke off")]
-    Broken(#[source] hyper::Error),
+/// How much of a body is held, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Bytes.
+    pub bytes: usize,
+    /// Where it may end before.
+    pub until: Until,
+    /// Longest wait for the next part.
+    pub idle: Duration,
+    /// Longest wait for all.
+    pub whole: Duration,
+    /// Longest wait for the first part, after which nothing is held.
+    pub first: Option<Duration>,
+}
+
+/// Where holding ends, unless the limit of bytes comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// With the body.
+    End,
+    /// With the first gRPC message: a stream may wait for its answer before it goes on.
+    Message,
 }
 
 impl Held {
-    /// Reads at most `limit` bytes of `body`, waiting at most `idle` for each part.
+    /// Reads `body` as far as `extent` says.
     ///
     /// # Errors
-    /// Where the client is too slow, breaks off or sends what is no body.
-    pub(crate) async fn read(
-        mut body: Incoming,
-        limit: usize,
-        idle: Option<Duration>,
-    ) -> Result<Self, HoldError> {
+    /// Where the client is too slow, breaks off or sends what is no body, or others hold too much.
+    pub(crate) async fn read(body: Incoming, extent: Extent, share: Share) -> Result<Self, Failed> {
         let exact = body.size_hint().exact();
-        let mut held = Self { bytes: Bytes::new(), trailers: None, rest: None, exact };
         if body.is_end_stream() {
-            return Ok(held);
+            return Ok(Self { bytes: Bytes::new(), trailers: None, rest: None, exact, share: None });
         }
+        if extent.bytes == 0 {
+            return Ok(Self { bytes: Bytes::new(), trailers: None, rest: Some(body), exact, share: None });
+        }
+        match tokio::time::timeout(extent.whole, Self::collect(body, extent, share)).await {
+            Ok(held) => held,
+            Err(_) => Err(Reason::BodyTimeout.into()),
+        }
+    }
+
+    async fn collect(mut body: Incoming, extent: Extent, mut share: Share) -> Result<Self, Failed> {
+        let mut held = Self {
+            bytes: Bytes::new(),
+            trailers: None,
+            rest: None,
+            exact: body.size_hint().exact(),
+            share: None,
+        };
         let mut buffer = BytesMut::new();
+        let mut patience = extent.first;
         loop {
-            let next = body.frame();
-            let frame = match idle {
-                Some(idle) => tokio::time::timeout(idle, next).await.map_err(|_| HoldError::Slow)?,
-                None => next.await,
+            let wait = patience.take();
+            let next = tokio::time::timeout(wait.unwrap_or(extent.idle), body.frame()).await;
+            let frame = match (next, wait) {
+                (Ok(Some(frame)), _) => frame,
+                (Ok(None), _) => break,
+                (Err(_), Some(_)) => {
+                    held.rest = Some(body);
+                    return Ok(held);
+                }
+                (Err(_), None) => return Err(Reason::BodyTimeout.into()),
             };
-            let Some(frame) = frame else { break };
-            match frame.map_err(HoldError::Broken)?.into_data() {
+            let frame = frame.map_err(|error| Failed {
+                reason: Reason::BodyBroken,
+                upstream: None,
+                cause: Some(error.into()),
+            })?;
+            match frame.into_data() {
                 Ok(data) => {
+                    share.grow(data.len()).map_err(|_| Failed::from(Reason::NoMemory))?;
                     // The ordinary body is one frame: keep it without copying.
-                    if buffer.is_empty() && (data.len() >= limit || body.is_end_stream()) {
+                    if buffer.is_empty() && (data.len() >= extent.bytes || body.is_end_stream()) {
                         held.bytes = data;
                     } else {
                         buffer.extend_from_slice(&data);
@@ -73,7 +117,8 @@ impl Held {
             if body.is_end_stream() {
                 break;
             }
-            if held.bytes.len().max(buffer.len()) >= limit {
+            let so_far: &[u8] = if held.bytes.is_empty() { &buffer } else { &held.bytes };
+            if so_far.len() >= extent.bytes || (extent.until == Until::Message && has_message(so_far)) {
                 held.rest = Some(body);
                 break;
             }
@@ -81,44 +126,68 @@ impl Held {
         if !buffer.is_empty() {
             held.bytes = buffer.freeze();
         }
+        held.share = Some(share);
         Ok(held)
     }
 
-    /// Holds nothing of `body`: all of it streams.
-    pub(crate) fn untouched(body: Incoming) -> Self {
-        let exact = body.size_hint().exact();
-        let rest = (!body.is_end_stream()).then_some(body);
-        Self { bytes: Bytes::new(), trailers: None, rest, exact }
+    /// Makes it sendable, more than once as long as nothing was sent; `idle` is the longest wait for a part that is
+    /// still to come.
+    pub(crate) fn replay(self, idle: Option<Duration>) -> Replay {
+        Replay(Arc::new(Source { held: Mutex::new(Some(self)), idle, progress: AtomicU8::new(WAITING) }))
     }
+}
 
-    /// Makes it sendable, more than once as long as nothing was sent.
-    pub(crate) fn replay(self) -> Replay {
-        Replay(Arc::new(Mutex::new(Some(self))))
-    }
+/// Whether `bytes` begin with a whole gRPC message: a flag, four bytes of length, and as many as that.
+fn has_message(bytes: &[u8]) -> bool {
+    let Some((&[_, a, b, c, d], rest)) = bytes.split_first_chunk::<5>() else { return false };
+    usize::try_from(u32::from_be_bytes([a, b, c, d])).is_ok_and(|length| rest.len() >= length)
 }
 
 /// A held body that can be offered to one upstream after the other until one of them starts to read it.
 #[derive(Clone, Debug)]
-pub(crate) struct Replay(Arc<Mutex<Option<Held>>>);
+pub(crate) struct Replay(Arc<Source>);
+
+#[derive(Debug)]
+struct Source {
+    held: Mutex<Option<Held>>,
+    idle: Option<Duration>,
+    progress: AtomicU8,
+}
+
+const WAITING: u8 = 0;
+const SENT: u8 = 1;
+const BROKEN: u8 = 2;
+const SLOW: u8 = 3;
 
 impl Replay {
     /// The body to send.
     pub(crate) fn body(&self) -> Outgoing {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let exact = match held.as_ref() {
-            Some(held) if held.rest.is_none() => Some(held.bytes.len() as u64),
-            Some(held) => held.exact,
-            None => None,
-        };
-        let empty = held
-            .as_ref()
-            .is_some_and(|held| held.bytes.is_empty() && held.rest.is_none() && held.trailers.is_none());
-        Outgoing { source: self.clone(), state: State::Untouched, exact, empty }
+        let held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut exact, mut empty) = (None, false);
+        if let Some(held) = held.as_ref() {
+            // Trailers need chunks, so they forbid a length.
+            exact = match (&held.rest, &held.trailers) {
+                (None, None) => Some(held.bytes.len() as u64),
+                (None, Some(_)) => None,
+                (Some(_), _) => held.exact,
+            };
+            empty = held.bytes.is_empty() && held.rest.is_none() && held.trailers.is_none();
+        }
+        Outgoing { source: self.clone(), state: State::Untouched, exact, empty, timer: None }
     }
 
     /// Whether nothing was sent yet, so that another upstream may be tried.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// What the client did to its own request while it was sent on.
+    pub(crate) fn fault(&self) -> Option<Reason> {
+        match self.0.progress.load(Ordering::Relaxed) {
+            BROKEN => Some(Reason::BodyBroken),
+            SLOW => Some(Reason::BodyTimeout),
+            _ => None,
+        }
     }
 }
 
@@ -129,6 +198,18 @@ pub(crate) struct Outgoing {
     state: State,
     exact: Option<u64>,
     empty: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a body that is sent on breaks off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The client broke it off.
+    #[error("the client's body broke off")]
+    Broken(#[source] hyper::Error),
+    /// The client sends too slowly.
+    #[error("the client's body came too slowly")]
+    Slow,
 }
 
 #[derive(Debug)]
@@ -138,18 +219,39 @@ enum State {
     Ended,
 }
 
+impl Outgoing {
+    fn note(&self, progress: u8) {
+        self.source.0.progress.store(progress, Ordering::Relaxed);
+    }
+
+    /// Whether the next part has been awaited for too long.
+    fn is_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(idle) = self.source.0.idle else { return false };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        timer.as_mut().poll(cx).is_ready()
+    }
+
+    /// Starts the wait for the next part anew.
+    fn advanced(&mut self) {
+        if let (Some(timer), Some(idle)) = (&mut self.timer, self.source.0.idle) {
+            timer.as_mut().reset(Instant::now() + idle);
+        }
+    }
+}
+
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
             match &mut self.state {
                 State::Untouched => {
-                    let held = self.source.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let held = self.source.0.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    self.note(SENT);
                     let Some(Held { bytes, trailers, rest, .. }) = held else {
                         self.state = State::Ended;
                         continue;
@@ -160,11 +262,28 @@ impl Body for Outgoing {
                     }
                 }
                 State::Sending { rest: Some(rest), .. } => {
-                    let frame = std::task::ready!(Pin::new(rest).poll_frame(cx));
-                    if frame.is_none() {
-                        self.state = State::Ended;
-                    }
-                    return Poll::Ready(frame);
+                    let frame = match Pin::new(rest).poll_frame(cx) {
+                        Poll::Ready(frame) => frame,
+                        Poll::Pending if self.is_slow(cx) => {
+                            self.note(SLOW);
+                            self.state = State::Ended;
+                            return Poll::Ready(Some(Err(BodyError::Slow)));
+                        }
+                        Poll::Pending => return Poll::Pending,
+                    };
+                    self.advanced();
+                    return Poll::Ready(match frame {
+                        None => {
+                            self.state = State::Ended;
+                            None
+                        }
+                        Some(Ok(frame)) => Some(Ok(frame)),
+                        Some(Err(error)) => {
+                            self.note(BROKEN);
+                            self.state = State::Ended;
+                            Some(Err(BodyError::Broken(error)))
+                        }
+                    });
                 }
                 State::Sending { rest: None, trailers } => {
                     let trailers = trailers.take();
@@ -191,5 +310,19 @@ impl Body for Outgoing {
             (State::Untouched | State::Sending { .. }, _) => SizeHint::default(),
             (State::Ended, _) => SizeHint::with_exact(0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_a_whole_message() {
+        assert!(!has_message(b"\0\0\0\0"));
+        assert!(has_message(b"\0\0\0\0\0"));
+        assert!(!has_message(b"\0\0\0\0\x03ab"));
+        assert!(has_message(b"\x01\0\0\0\x03abc..."));
+        assert!(!has_message(b"\0\xff\xff\xff\xff"));
     }
 }

@@ -10,10 +10,12 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri, Version};
 use portcullis_framing::Rejection;
 
+use crate::failure::Reason;
+
 /// Judges requests and hears what came of them.
 pub trait Inspect: Send + Sync + 'static {
     /// Judges a request. Must answer in bounded time: the request waits for it.
-    fn inspect(&self, request: Seen) -> impl Future<Output = Judgement> + Send;
+    fn inspect(&self, request: Arc<Seen>) -> impl Future<Output = Judgement> + Send;
 
     /// Judges a text message of a WebSocket. Must answer in bounded time.
     fn inspect_message(&self, message: Message) -> impl Future<Output = Judgement> + Send;
@@ -42,7 +44,7 @@ pub struct Seen {
     /// Whether the body goes on.
     pub truncated: bool,
     /// TLS facts of the client's connection.
-    pub tls: Option<TlsFacts>,
+    pub tls: Option<Arc<TlsFacts>>,
 }
 
 /// What a TLS handshake told.
@@ -89,6 +91,30 @@ pub struct Judgement {
     pub signals: Vec<String>,
     /// How long it took.
     pub took: Duration,
+    /// What is changed in the headers of the response.
+    pub response: Vec<Edit>,
+}
+
+/// A change to headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// The header has this value and no other.
+    Set(HeaderName, HeaderValue),
+    /// The header has this value, too.
+    Add(HeaderName, HeaderValue),
+    /// The header is not there.
+    Remove(HeaderName),
+}
+
+impl Edit {
+    /// Makes the change.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::Set(name, value) => drop(headers.insert(name, value.clone())),
+            Self::Add(name, value) => drop(headers.append(name, value.clone())),
+            Self::Remove(name) => drop(headers.remove(name)),
+        }
+    }
 }
 
 /// What happens to a request.
@@ -105,9 +131,29 @@ pub enum Action {
         status: StatusCode,
         /// Where a redirect goes.
         location: Option<HeaderValue>,
+        /// What the client is shown in place of the proxy's own text.
+        page: Option<Page>,
     },
     /// It was not inspected; the listener's failure mode says what happens.
     NotInspected,
+}
+
+/// A request whose framing was refused: the [`Seen`] beside it holds what could be read of it without a doubt.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Why.
+    pub rejection: Rejection,
+    /// How it began, for the log.
+    pub start: Bytes,
+}
+
+/// A body for a client that is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Its media type.
+    pub content_type: HeaderValue,
+    /// Its bytes.
+    pub body: Bytes,
 }
 
 /// What came of a request.
@@ -115,11 +161,13 @@ pub enum Action {
 pub struct Outcome {
     /// The request, as far as it is kept for the report.
     pub seen: Arc<Seen>,
-    /// The judgement; `None` where the framing was refused before one was asked for.
+    /// The judgement; `None` where none was asked for, or the client did not wait for it.
     pub judgement: Option<Judgement>,
     /// Why the framing was refused, where it was.
-    pub rejection: Option<Rejection>,
-    /// The status the client got.
+    pub refused: Option<Refused>,
+    /// Why the client has no whole answer of an upstream, where it has none and was not blocked.
+    pub failure: Option<Reason>,
+    /// The status the client got; 499 where it did not wait.
     pub status: StatusCode,
     /// The response's headers.
     pub headers: HeaderMap,
@@ -127,6 +175,6 @@ pub struct Outcome {
     pub bytes: u64,
     /// From the request's head to the end of the response.
     pub took: Duration,
-    /// Which upstream answered; empty where none did.
-    pub upstream: String,
+    /// The last upstream that was asked.
+    pub upstream: Option<Arc<str>>,
 }

@@ -5,17 +5,22 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod activity;
 mod balance;
 mod body;
 mod connect;
+mod counters;
 mod failure;
 mod forward;
 mod guarded;
 mod hold;
 mod inspect;
 mod listen;
+mod memory;
+mod pool;
 mod proxy;
 mod proxy_protocol;
+mod record;
 mod service;
 mod settings;
 mod tls;
@@ -23,8 +28,11 @@ mod upgrade;
 mod upstream;
 mod websocket;
 
-pub use crate::failure::Fault;
-pub use crate::inspect::{Action, Direction, Inspect, Judgement, Message, Outcome, Seen, TlsFacts};
-pub use crate::proxy::{Logs, Proxy, StartError};
+pub use crate::counters::{Counters, Family};
+pub use crate::failure::{Fault, Reason};
+pub use crate::inspect::{
+    Action, Direction, Edit, Inspect, Judgement, Message, Outcome, Page, Refused, Seen, TlsFacts,
+};
+pub use crate::proxy::{Handle, Proxy, StartError};
 pub use crate::settings::{Listener, SettingsError};
 pub use crate::tls::TlsError;

@@ -1,22 +1,27 @@
 //! A listener: takes connections and serves each until it ends or the drain does.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use portcullis_framing::Limits as FramingLimits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
-use crate::guarded::Guarded;
+use crate::activity::Activity;
+use crate::connect::keep_alive;
+use crate::counters::ConnectionFault;
+use crate::guarded::{Guarded, Patience, Refusal, Told};
 use crate::inspect::{Inspect, TlsFacts};
 use crate::proxy_protocol::{self, Progress};
 use crate::service::{Connection, Shared};
@@ -27,45 +32,71 @@ const H2_STREAMS: u32 = 128;
 const H2_PENDING_RESETS: usize = 32;
 const H2_LOCAL_RESETS: usize = 64;
 const H2_HEADERS: u32 = 64 * 1024;
+/// Bytes of bodies that an HTTP/2 client may send ahead, on a stream and on a connection.
+const H2_STREAM_WINDOW: u32 = 128 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 256 * 1024;
+/// The first bytes of HTTP/2 (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long a connection that is to be closed may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How often idle upstream connections are looked at.
+const TIDY: Duration = Duration::from_secs(5);
 
-/// Serves `socket` until `stop` is done, then lets the exchanges under way end.
+/// Serves `socket` until `stop` turns true, then lets the exchanges under way end.
 pub(crate) async fn serve<I: Inspect>(
     socket: TcpListener,
     shared: Arc<Shared<I>>,
     tls: Option<TlsAcceptor>,
-    stop: impl Future<Output = ()> + Send,
+    mut stop: watch::Receiver<bool>,
 ) {
-    let graceful = GracefulShutdown::new();
     let listener = shared.name.to_string();
-    tokio::pin!(stop);
+    let places = Arc::new(Semaphore::new(shared.listener.connections));
+    let (open, watched) = watch::channel(());
+    let mut tidy = interval(TIDY);
     loop {
-        let accepted = tokio::select! {
-            () = &mut stop => break,
-            accepted = socket.accept() => accepted,
+        let accepted = async {
+            // Beyond the limit they wait in the backlog.
+            let place = Arc::clone(&places).acquire_owned().await;
+            (socket.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            accepted = accepted => accepted,
+            _ = tidy.tick() => {
+                shared.upstreams.tidy(Instant::now());
+                continue;
+            }
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
+                shared.counters.connection_failed(ConnectionFault::Accept);
                 warn!(listener, %error, "connection not accepted");
                 // Out of file descriptors: accepting again at once would only spin.
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let watcher = graceful.watcher();
-        let (shared, tls) = (Arc::clone(&shared), tls.clone());
+        let (shared, tls, stop, watched) = (Arc::clone(&shared), tls.clone(), stop.clone(), watched.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, peer, &shared, tls, watcher).await {
+            let _held = (place, watched);
+            shared.counters.connections.add();
+            if let Err(error) = connection(stream, peer, &shared, tls, stop).await {
                 debug!(listener = &*shared.name, %peer, %error, "connection ended");
             }
+            shared.counters.closed.add();
         });
     }
-    drop(socket);
-    let limit = shared.listener.limits.shutdown;
-    let open = graceful.count();
-    info!(listener, open, "draining");
-    if tokio::time::timeout(limit, graceful.shutdown()).await.is_err() {
-        warn!(listener, "exchanges were cut off: shutdown-timeout is over");
+    drop((socket, watched));
+    let drained = async {
+        open.closed().await;
+        shared.tunnels.closed().await;
+    };
+    info!(listener, open = open.receiver_count(), "draining");
+    if timeout(shared.listener.limits.shutdown, drained).await.is_err() {
+        let (open, switched) = (open.receiver_count(), shared.tunnels.receiver_count());
+        warn!(listener, open, switched, "exchanges were cut off: shutdown-timeout is over");
     }
 }
 
@@ -74,27 +105,34 @@ async fn connection<I: Inspect>(
     peer: SocketAddr,
     shared: &Arc<Shared<I>>,
     tls: Option<TlsAcceptor>,
-    watcher: hyper_util::server::graceful::Watcher,
+    stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let limits = &shared.listener.limits;
+    if let Some(idle) = limits.keepalive {
+        keep_alive(&stream, idle)?;
+    }
+    let failed = |fault, error: io::Error| {
+        let slow = error.kind() == io::ErrorKind::TimedOut;
+        shared.counters.connection_failed(if slow { ConnectionFault::Slow } else { fault });
+        error
+    };
     let client = match shared.listener.preamble {
         Preamble::None => peer,
         Preamble::ProxyProtocol => {
-            let read = preamble(&mut stream);
-            tokio::time::timeout(limits.header, read)
-                .await
-                .map_err(|_| io::ErrorKind::TimedOut)??
-                .unwrap_or(peer)
+            let read = timeout(limits.header, preamble(&mut stream)).await;
+            let read = read.map_err(|_| io::ErrorKind::TimedOut.into()).flatten();
+            read.map_err(|error| failed(ConnectionFault::Preamble, error))?.unwrap_or(peer)
         }
     };
     let Some(tls) = tls else {
-        return http(stream, client, None, shared, watcher).await;
+        return plain(stream, client, shared, stop).await;
     };
-    let handshake = tls.accept(stream);
-    let stream =
-        tokio::time::timeout(limits.handshake, handshake).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let handshake = timeout(limits.handshake, tls.accept(stream)).await;
+    let handshake = handshake.map_err(|_| io::ErrorKind::TimedOut.into()).flatten();
+    let stream = handshake.map_err(|error| failed(ConnectionFault::Tls, error))?;
     let (_, session) = stream.get_ref();
+    let http2 = session.alpn_protocol() == Some(b"h2");
     let facts = TlsFacts {
         version: match session.protocol_version() {
             Some(tokio_rustls::rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
@@ -108,44 +146,174 @@ async fn connection<I: Inspect>(
             .to_owned(),
         server_name: session.server_name().unwrap_or_default().to_owned(),
     };
-    http(stream, client, Some(facts), shared, watcher).await
+    http(Start { stream, read: Vec::new(), http2, client, tls: Some(Arc::new(facts)) }, shared, stop).await
+}
+
+/// Cleartext: the first bytes tell which protocol is spoken.
+async fn plain<I: Inspect>(
+    mut stream: TcpStream,
+    client: SocketAddr,
+    shared: &Arc<Shared<I>>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut read = Vec::new();
+    if shared.listener.http2 {
+        let first = timeout(shared.listener.limits.header, preface(&mut stream, &mut read));
+        tokio::select! {
+            biased;
+            first = first => {
+                if first.is_err() {
+                    shared.counters.connection_failed(ConnectionFault::Slow);
+                }
+                first??;
+            }
+            // A connection without a request has nothing to end.
+            () = stopped(&mut stop) => return Ok(()),
+        }
+    }
+    let http2 = read == PREFACE;
+    http(Start { stream, read, http2, client, tls: None }, shared, stop).await
+}
+
+/// Reads as long as the bytes can be the preface of HTTP/2, and at most that.
+async fn preface(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<()> {
+    while read.len() < PREFACE.len() && PREFACE.starts_with(read) {
+        let mut buffer = [0; PREFACE.len()];
+        let room = buffer.get_mut(read.len()..).unwrap_or_default();
+        let n = stream.read(room).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        read.extend_from_slice(room.get(..n).unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// A connection on which HTTP begins.
+struct Start<S> {
+    stream: S,
+    read: Vec<u8>,
+    http2: bool,
+    client: SocketAddr,
+    tls: Option<Arc<TlsFacts>>,
 }
 
 async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    client: SocketAddr,
-    tls: Option<TlsFacts>,
+    start: Start<S>,
     shared: &Arc<Shared<I>>,
-    watcher: hyper_util::server::graceful::Watcher,
+    stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let guarded = Guarded::new(stream, FramingLimits::default());
-    let served = Arc::new(Connection::new(Arc::clone(shared), client, tls, guarded.refusal()));
+    let Start { stream, read, http2, client, tls } = start;
+    let limits = &shared.listener.limits;
+    let (activity, refusal) = (Activity::new(), Refusal::default());
+    let served = Connection::new(Arc::clone(shared), client, tls, refusal.clone(), Arc::clone(&activity));
+    let served = Arc::new(served);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let served = Arc::clone(&served);
-        async move { Ok::<_, std::convert::Infallible>(served.serve(request).await) }
+        async move { Ok::<_, Infallible>(served.serve(request).await) }
     });
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    let limits = &shared.listener.limits;
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header.min(limits.idle))
-        .pipeline_flush(true)
-        .auto_date_header(false);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .auto_date_header(false)
-        .max_concurrent_streams(H2_STREAMS)
-        .max_pending_accept_reset_streams(H2_PENDING_RESETS)
-        .max_local_error_reset_streams(H2_LOCAL_RESETS)
-        .max_header_list_size(H2_HEADERS)
-        .keep_alive_interval(limits.idle)
-        .keep_alive_timeout(limits.idle)
-        .enable_connect_protocol();
-    let server = if shared.listener.http2 { server } else { server.http1_only() };
-    let connection = server.serve_connection_with_upgrades(TokioIo::new(guarded), service);
-    watcher.watch(connection.into_owned()).await.map_err(io::Error::other)
+    let patience = Patience { head: limits.header, write: limits.body_idle };
+    let ended = if http2 {
+        let stream = Guarded::http2(stream, &read, Arc::clone(&activity), patience);
+        let mut server = http2::Builder::new(TokioExecutor::new());
+        server
+            .timer(TokioTimer::new())
+            .auto_date_header(false)
+            .max_concurrent_streams(H2_STREAMS)
+            .initial_stream_window_size(H2_STREAM_WINDOW)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW)
+            .max_pending_accept_reset_streams(H2_PENDING_RESETS)
+            .max_local_error_reset_streams(H2_LOCAL_RESETS)
+            .max_header_list_size(H2_HEADERS)
+            .keep_alive_interval(limits.idle)
+            .keep_alive_timeout(limits.idle)
+            .enable_connect_protocol();
+        drive(pin!(server.serve_connection(TokioIo::new(stream), service)), &activity, limits.idle, stop)
+            .await
+    } else {
+        let told = Told { refusal, activity: Arc::clone(&activity), share: shared.memory.share() };
+        let stream = Guarded::http1(stream, &read, told, patience);
+        let mut server = http1::Builder::new();
+        server
+            .auto_date_header(false)
+            .header_read_timeout(None)
+            .preserve_header_case(shared.listener.header_case);
+        let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        drive(pin!(connection), &activity, limits.idle, stop).await
+    };
+    if activity.was_slow() {
+        shared.counters.connection_failed(ConnectionFault::Slow);
+    }
+    ended.map_err(io::Error::other)
+}
+
+/// A connection that can be asked to end after what is under way.
+trait Ending: Future<Output = hyper::Result<()>> {
+    fn end(self: Pin<&mut Self>);
+}
+
+impl<S, B, T> Ending for http1::UpgradeableConnection<T, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S, B, T, E> Ending for http2::Connection<T, S, E>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    T: hyper::rt::Read + hyper::rt::Write + Unpin,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Runs a connection to its end; asks it to end once it has been idle for `idle`, or `stop` turns true.
+async fn drive(
+    mut connection: Pin<&mut impl Ending>,
+    activity: &Activity,
+    idle: Duration,
+    mut stop: watch::Receiver<bool>,
+) -> hyper::Result<()> {
+    let unused = async {
+        while let Some(left) = activity.left(idle) {
+            sleep(left.max(Duration::from_millis(10))).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => return ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().end();
+            return connection.await;
+        }
+        () = activity.closed() => {
+            connection.as_mut().end();
+            return connection.await;
+        }
+        () = unused => {}
+    }
+    connection.as_mut().end();
+    match timeout(FAREWELL, connection).await {
+        Ok(ended) => ended,
+        Err(_) => Ok(()),
+    }
+}
+
+/// Waits for the end of serving; a sender that is gone is one, too.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ended = stop.wait_for(|stop| *stop).await;
 }
 
 /// Reads a PROXY protocol header off the stream, and nothing behind it.

@@ -12,9 +12,10 @@ use tokio_rustls::TlsAcceptor;
 use tracing::info;
 
 use crate::access_log::AccessLog;
-use crate::connect::Connect;
+use crate::counters::Counters;
 use crate::inspect::Inspect;
 use crate::listen;
+use crate::memory::Memory;
 use crate::service::Shared;
 use crate::settings::Listener;
 use crate::tls::{self, TlsError};
@@ -63,6 +64,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Proxy<I> {
     bound: Vec<Bound<I>>,
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug)]
@@ -73,14 +75,17 @@ struct Bound<I> {
 }
 
 impl<I: Inspect> Proxy<I> {
-    /// Binds every listener.
+    /// Binds every listener, each with who judges its requests.
     ///
     /// # Errors
     /// The first listener that cannot be set up; none serves then.
-    pub fn bind(listeners: Vec<Listener>, inspect: &Arc<I>) -> Result<Self, StartError> {
-        let bound: Result<Vec<_>, _> =
-            listeners.into_iter().map(|listener| bind(listener, inspect)).collect();
-        Ok(Self { bound: bound? })
+    pub fn bind(listeners: Vec<(Listener, Arc<I>)>) -> Result<Self, StartError> {
+        let (counters, memory) = (Arc::<Counters>::default(), Arc::<Memory>::default());
+        let bound = listeners
+            .into_iter()
+            .map(|(listener, inspect)| bind(listener, inspect, Arc::clone(&counters), Arc::clone(&memory)));
+        let bound: Result<Vec<_>, _> = bound.collect();
+        Ok(Self { bound: bound?, counters })
     }
 
     /// The addresses in use, by listener name; they differ from the configured ones where a port was 0.
@@ -89,61 +94,68 @@ impl<I: Inspect> Proxy<I> {
         self.bound.iter().map(move |bound| (&*bound.shared.name, address(bound)))
     }
 
-    /// A handle that opens every access log again.
-    pub fn logs(&self) -> Logs<I> {
-        Logs(self.bound.iter().map(|bound| Arc::clone(&bound.shared)).collect())
+    /// A handle that opens every access log again, and tells what happened.
+    pub fn handle(&self) -> Handle<I> {
+        let listeners = self.bound.iter().map(|bound| Arc::clone(&bound.shared)).collect();
+        Handle { listeners, counters: Arc::clone(&self.counters) }
     }
 
     /// Serves until `stop` turns true, then drains every listener.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let mut listeners = JoinSet::new();
         for Bound { socket, shared, tls } in self.bound {
-            let mut stop = stop.clone();
-            let stopped = async move {
-                // A sender that is gone stops the proxy, too.
-                let _ = stop.wait_for(|&stop| stop).await;
-            };
-            info!(listener = &*shared.name, address = %shared.listener.address, "reverse proxy listening");
-            listeners.spawn(listen::serve(socket, shared, tls.map(TlsAcceptor::from), stopped));
+            let address = socket.local_addr().unwrap_or(shared.listener.address);
+            info!(listener = &*shared.name, %address, "reverse proxy listening");
+            listeners.spawn(listen::serve(socket, shared, tls.map(TlsAcceptor::from), stop.clone()));
         }
         while listeners.join_next().await.is_some() {}
     }
 }
 
-/// The access logs of a proxy.
+/// What can be asked of a proxy that serves.
 #[derive(Debug)]
-pub struct Logs<I>(Vec<Arc<Shared<I>>>);
+pub struct Handle<I> {
+    listeners: Vec<Arc<Shared<I>>>,
+    counters: Arc<Counters>,
+}
 
-impl<I> Logs<I> {
+impl<I> Handle<I> {
     /// Opens every access log again by its name.
     pub fn reopen(&self) {
-        for log in self.0.iter().filter_map(|shared| shared.access_log.as_ref()) {
-            log.reopen();
-        }
+        self.logs().for_each(AccessLog::reopen);
+    }
+
+    /// What happened.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// How many access log lines were dropped.
-    pub fn dropped(&self) -> u64 {
-        self.0.iter().filter_map(|shared| shared.access_log.as_ref()).map(AccessLog::dropped).sum()
+    pub fn lines_lost(&self) -> u64 {
+        self.logs().map(AccessLog::dropped).sum()
+    }
+
+    /// Bytes that requests hold which wait for their verdict.
+    pub fn memory_held(&self) -> usize {
+        self.listeners.first().map_or(0, |shared| shared.memory.held())
+    }
+
+    fn logs(&self) -> impl Iterator<Item = &AccessLog> {
+        self.listeners.iter().filter_map(|shared| shared.access_log.as_ref())
     }
 }
 
-fn bind<I: Inspect>(listener: Listener, inspect: &Arc<I>) -> Result<Bound<I>, StartError> {
+fn bind<I: Inspect>(
+    listener: Listener,
+    inspect: Arc<I>,
+    counters: Arc<Counters>,
+    memory: Arc<Memory>,
+) -> Result<Bound<I>, StartError> {
     let name = || listener.name.clone();
     let tls_fault = |source| StartError::Tls { listener: name(), source };
-    let tls = listener
-        .tls
-        .as_ref()
-        .map(|files| tls::server(files, listener.http2))
-        .transpose()
-        .map_err(tls_fault)?;
-    let connect = Connect {
-        timeout: listener.limits.connect,
-        handshake: listener.limits.handshake,
-        keepalive: listener.limits.keepalive,
-        tls: tls::client(&listener.upstream_tls).map_err(tls_fault)?,
-        server_name: listener.upstream_tls.server_name.clone(),
-    };
+    let tls = listener.tls.as_ref().map(|files| tls::server(files, listener.http2));
+    let tls = tls.transpose().map_err(tls_fault)?;
+    let upstreams = Upstreams::new(&listener, &counters, Instant::now()).map_err(tls_fault)?;
     let access_log = match &listener.access_log {
         Some(log) => Some(AccessLog::open(&log.path, log.format).map_err(|source| {
             StartError::AccessLog { listener: name(), path: log.path.display().to_string(), source }
@@ -155,10 +167,10 @@ fn bind<I: Inspect>(listener: Listener, inspect: &Arc<I>) -> Result<Bound<I>, St
         address: listener.address,
         source,
     })?;
-    let upstreams = Upstreams::new(&listener, &connect, Instant::now());
     let name = listener.name.as_str().into();
-    let shared = Arc::new(Shared { listener, name, upstreams, inspect: Arc::clone(inspect), access_log });
-    Ok(Bound { socket, shared, tls })
+    let (tunnels, _) = watch::channel(());
+    let shared = Shared { listener, name, upstreams, inspect, access_log, counters, memory, tunnels };
+    Ok(Bound { socket, shared: Arc::new(shared), tls })
 }
 
 fn socket(address: SocketAddr) -> io::Result<TcpListener> {

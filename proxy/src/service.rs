@@ -1,25 +1,35 @@
 //! The way of one request through the proxy, top to bottom.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue, LOCATION};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use portcullis_framing::Rejection;
+use tokio::sync::watch;
+use tokio::time::Sleep;
 use tracing::{debug, warn};
 
-use crate::body::{Answer, Watch};
-use crate::failure::{Failed, Fault};
+use crate::activity::Activity;
+use crate::body::Answer;
+use crate::counters::{self, Counters};
+use crate::failure::{Failed, Fault, Reason};
 use crate::forward::{self, Source};
 use crate::guarded::Refusal;
-use crate::hold::Held;
-use crate::inspect::{Action, Inspect, Judgement, Outcome, Seen, TlsFacts};
-use crate::settings::{Failure, Host, Listener, Smuggling};
-use crate::upgrade;
-use crate::upstream::{Answered, Upstreams};
+use crate::hold::{Extent, Held, Until};
+use crate::inspect::{Action, Inspect, Judgement, Outcome, Page, Refused, Seen, TlsFacts};
+use crate::memory::Memory;
+use crate::pool::Purpose;
+use crate::record::{Record, Sink};
+use crate::settings::{Failure, Host, Kind, Listener, Smuggling};
+use crate::upgrade::{self, Wanted};
+use crate::upstream::{Answered, Sending, Upstreams};
 
 /// What every request of a listener shares.
 #[derive(Debug)]
@@ -34,6 +44,12 @@ pub(crate) struct Shared<I> {
     pub inspect: Arc<I>,
     /// Who writes the access log.
     pub access_log: Option<crate::access_log::AccessLog>,
+    /// What happened.
+    pub counters: Arc<Counters>,
+    /// What requests that wait hold.
+    pub memory: Arc<Memory>,
+    /// Every switched connection subscribes to it: the drain waits for them.
+    pub tunnels: watch::Sender<()>,
 }
 
 /// One client connection.
@@ -41,9 +57,18 @@ pub(crate) struct Shared<I> {
 pub(crate) struct Connection<I> {
     shared: Arc<Shared<I>>,
     client: SocketAddr,
-    tls: Option<TlsFacts>,
+    tls: Option<Arc<TlsFacts>>,
     refusal: Refusal,
+    activity: Arc<Activity>,
     requests: AtomicU64,
+}
+
+/// A request between its verdict and its answer.
+struct Judged {
+    record: Box<Record>,
+    added: Vec<(HeaderName, HeaderValue)>,
+    extensions: http::Extensions,
+    upgrade: Option<Wanted>,
 }
 
 impl<I: Inspect> Connection<I> {
@@ -51,10 +76,11 @@ impl<I: Inspect> Connection<I> {
     pub(crate) fn new(
         shared: Arc<Shared<I>>,
         client: SocketAddr,
-        tls: Option<TlsFacts>,
+        tls: Option<Arc<TlsFacts>>,
         refusal: Refusal,
+        activity: Arc<Activity>,
     ) -> Self {
-        Self { shared, client, tls, refusal, requests: AtomicU64::new(0) }
+        Self { shared, client, tls, refusal, activity, requests: AtomicU64::new(0) }
     }
 
     /// Answers one request.
@@ -63,18 +89,11 @@ impl<I: Inspect> Connection<I> {
         let index = self.requests.fetch_add(1, Ordering::Relaxed);
         // 1. A refused head: the request at hand is only its stand-in.
         if request.version() < Version::HTTP_2
-            && let Some(rejection) = self.refusal.of(index)
+            && let Some((rejection, start)) = self.refusal.of(index)
         {
-            return self.refuse(&request, rejection, started);
+            return self.refuse_head(rejection, start, started);
         }
-        let exchange = self.exchange(request, index, started);
-        match self.shared.listener.limits.request {
-            Some(limit) => match tokio::time::timeout(limit, exchange).await {
-                Ok(response) => response,
-                Err(_) => self.fail(&Failed::SlowExchange),
-            },
-            None => exchange.await,
-        }
+        self.exchange(request, index, started).await
     }
 
     async fn exchange(
@@ -83,231 +102,365 @@ impl<I: Inspect> Connection<I> {
         index: u64,
         started: Instant,
     ) -> Response<Answer> {
-        // 2. What a reverse proxy does not do.
-        if request.method() == Method::CONNECT && request.extensions().get::<hyper::ext::Protocol>().is_none()
-        {
-            return plain(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not served here");
-        }
+        let listener = &self.shared.listener;
+        let mut deadline = listener.limits.request.map(|limit| Box::pin(tokio::time::sleep(limit)));
         let upgrade = upgrade::wanted(&mut request);
-        // 3. Hold the body, so that the verdict covers it and the upstream sees nothing before.
-        let limits = &self.shared.listener.limits;
-        let (mut head, body) = request.into_parts();
-        let limit = if upgrade.is_some() || is_grpc(&head.headers) { 0 } else { limits.body };
-        let held = match hold(body, limit, limits.read).await {
+        let (head, body) = request.into_parts();
+        let doubt = doubtful_host(&head);
+        let Parts { method, uri, version, mut headers, extensions, .. } = head;
+        if version == Version::HTTP_2 {
+            forward::join_cookies(&mut headers);
+        }
+        // 2. Hold the body, so that the verdict covers it and the upstream sees nothing before.
+        let mut share = self.shared.memory.share();
+        let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
+        let room = share.grow(size);
+        let seen = Seen {
+            listener: Arc::clone(&self.shared.name),
+            client: self.client,
+            method,
+            uri,
+            version,
+            headers,
+            body: Bytes::new(),
+            truncated: false,
+            tls: self.tls.clone(),
+        };
+        let unfit = match (room, self.misfit(&seen, upgrade.as_ref())) {
+            (Err(_), _) => Some(Reason::NoMemory),
+            (Ok(()), misfit) => misfit,
+        };
+        let mut record = self.record(Arc::new(seen), started);
+        if let Some(rejection) = doubt {
+            return self.refuse(record, rejection);
+        }
+        if let Some(reason) = unfit {
+            return self.fail(record, &reason.into());
+        }
+        let extent = self.extent(upgrade.as_ref());
+        let held = match within(&mut deadline, Held::read(body, extent, share)).await {
             Ok(held) => held,
             Err(failed) => {
-                if let Some(rejection) = self.refusal.of(index) {
-                    return self.refuse(&Request::from_parts(head, ()), rejection, started);
-                }
-                return self.fail(&failed);
+                return match (self.refusal.of(index), failed.reason) {
+                    (Some((rejection, _)), _) => self.refuse(record, rejection),
+                    // The client was what took the time.
+                    (None, Reason::ExchangeTimeout) => self.fail(record, &Reason::BodyTimeout.into()),
+                    (None, _) => self.fail(record, &failed),
+                };
             }
         };
-        // 4. Ask.
-        let seen = Arc::new(self.seen(&head, &held));
-        let judgement = self.shared.inspect.inspect(Seen::clone(&seen)).await;
-        let record = Record { seen, judgement: Some(judgement.clone()), rejection: None, started };
-        let headers = match judgement.action {
+        record.read(held.bytes.clone(), held.rest.is_some());
+        let seen = Arc::clone(record.seen());
+        // 3. Ask.
+        let judgement = self.shared.inspect.inspect(Arc::clone(&seen)).await;
+        let action = judgement.action.clone();
+        record.judged(judgement);
+        let added = match action {
             Action::Forward { headers } => headers,
-            Action::Block { status, location } => {
-                return self.answer(block(status, location), record, String::new());
+            Action::Block { status, location, page } => {
+                self.shared.counters.request(counters::Outcome::Blocked);
+                return self.own(record, block(status, location, page));
             }
-            Action::NotInspected => match self.shared.listener.failure {
+            Action::NotInspected => match listener.failure {
                 Failure::Open => Vec::new(),
-                Failure::Closed => {
-                    let response = self.fail(&Failed::NotInspected);
-                    return self.answer(response, record, String::new());
-                }
+                Failure::Closed => return self.fail(record, &Reason::NotInspected.into()),
             },
         };
-        // 5. Forward.
-        self.rewrite(&mut head, headers, upgrade.as_ref());
-        let replay = held.replay();
-        match self.shared.upstreams.send(&head, &replay, Instant::now()).await {
-            Ok(answered) => self.pass_on(answered, upgrade, record),
-            Err(failed) => {
-                let response = match self.refusal.of(index) {
-                    Some(rejection) => self.refuse(&Request::from_parts(head, ()), rejection, started),
-                    None => self.fail(&failed),
-                };
-                self.answer(response, record, String::new())
-            }
+        // 4. Forward.
+        let judged = Judged { record, added, extensions, upgrade };
+        self.forward(judged, held, index, deadline).await
+    }
+
+    /// Why the listener does not serve a request of this kind.
+    fn misfit(&self, seen: &Seen, upgrade: Option<&Wanted>) -> Option<Reason> {
+        if seen.method == Method::CONNECT && upgrade.is_none() {
+            return Some(Reason::Connected);
+        }
+        match self.shared.listener.kind {
+            Kind::Grpc if !is_grpc(&seen.headers) => Some(Reason::NotGrpc),
+            Kind::Grpc if upgrade.is_some() => Some(Reason::NoSwitch),
+            Kind::Grpc | Kind::Any => None,
         }
     }
 
-    fn seen(&self, head: &http::request::Parts, held: &Held) -> Seen {
-        Seen {
-            listener: Arc::clone(&self.shared.name),
-            client: self.client,
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            version: head.version,
-            headers: head.headers.clone(),
-            body: held.bytes.clone(),
-            truncated: held.rest.is_some(),
-            tls: self.tls.clone(),
+    fn extent(&self, upgrade: Option<&Wanted>) -> Extent {
+        let limits = &self.shared.listener.limits;
+        Extent {
+            // What follows an extended CONNECT is not a body.
+            bytes: if upgrade.is_some_and(Wanted::takes_the_body) { 0 } else { limits.body },
+            until: match self.shared.listener.kind {
+                Kind::Grpc => Until::Message,
+                Kind::Any => Until::End,
+            },
+            idle: limits.body_idle,
+            whole: limits.body_whole,
+            // A client may wait for the answer's head before it says anything.
+            first: match (self.shared.listener.kind, self.shared.listener.failure) {
+                (Kind::Grpc, Failure::Open) => Some(FIRST_MESSAGE),
+                (Kind::Grpc, Failure::Closed) | (Kind::Any, _) => None,
+            },
+        }
+    }
+
+    async fn forward(
+        &self,
+        judged: Judged,
+        held: Held,
+        index: u64,
+        mut deadline: Option<Pin<Box<Sleep>>>,
+    ) -> Response<Answer> {
+        let Judged { record, added, extensions, upgrade } = judged;
+        let purpose = if upgrade.is_some() { Purpose::Switch } else { Purpose::Exchange };
+        // A call may be silent for as long as it likes.
+        let idle = (self.shared.listener.kind == Kind::Any).then_some(self.shared.listener.limits.body_idle);
+        // Over HTTP/1 a body of a told length has none.
+        let trailers = held.trailers.is_some();
+        let body = held.replay(idle);
+        let seen = Arc::clone(record.seen());
+        let head = || {
+            let mut head = self.head(&seen, &added, &extensions, upgrade.as_ref());
+            if trailers {
+                head.headers.remove(CONTENT_LENGTH);
+            }
+            head
+        };
+        let sending = Sending { head, body: &body, purpose };
+        let sent = self.shared.upstreams.send(&sending, Instant::now());
+        match within(&mut deadline, sent).await {
+            Ok(answered) => self.pass_on(answered, upgrade, record, deadline),
+            Err(failed) => match self.refusal.of(index) {
+                Some((rejection, _)) => self.refuse(record, rejection),
+                None => self.fail(record, &failed),
+            },
         }
     }
 
     /// Makes the head that the upstream gets.
-    fn rewrite(
+    fn head(
         &self,
-        head: &mut http::request::Parts,
-        added: Vec<(HeaderName, HeaderValue)>,
-        upgrade: Option<&upgrade::Wanted>,
-    ) {
+        seen: &Seen,
+        added: &[(HeaderName, HeaderValue)],
+        extensions: &http::Extensions,
+        upgrade: Option<&Wanted>,
+    ) -> Parts {
         let listener = &self.shared.listener;
-        let host = head
-            .headers
-            .get(HOST)
-            .map(|host| host.as_bytes().to_vec())
-            .or_else(|| head.uri.authority().map(|authority| authority.as_str().as_bytes().to_vec()))
-            .unwrap_or_default();
-        forward::strip_hop_by_hop(&mut head.headers);
-        // The body is already here: there is nothing left to ask the upstream for.
-        head.headers.remove(EXPECT);
-        let source = Source {
-            peer: self.client.ip(),
-            host: &host,
-            scheme: if listener.tls.is_some() { "https" } else { "http" },
-        };
-        forward::add_source(&mut head.headers, &source, listener.rewriting);
-        match listener.host {
-            Host::Client => {
-                if let Ok(host) = HeaderValue::from_bytes(&host) {
-                    head.headers.insert(HOST, host);
-                }
-            }
-            Host::Upstream => {
-                head.headers.remove(HOST);
-            }
+        let mut headers = seen.headers.clone();
+        forward::strip(&mut headers);
+        let host = host(seen);
+        let source = Source { peer: self.client.ip(), host, scheme: listener.scheme() };
+        forward::add_source(&mut headers, &source, listener.rewriting);
+        match (listener.host, HeaderValue::from_bytes(host)) {
+            (Host::Client, Ok(host)) if !host.is_empty() => drop(headers.insert(HOST, host)),
+            (Host::Client | Host::Upstream, _) => drop(headers.remove(HOST)),
         }
         for (name, value) in added {
-            head.headers.insert(name, value);
+            headers.insert(name, value.clone());
+        }
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = seen.method.clone();
+        head.uri = seen.uri.clone();
+        head.headers = headers;
+        if listener.header_case {
+            head.extensions = extensions.clone();
+            head.extensions.remove::<hyper::ext::Protocol>();
         }
         if let Some(upgrade) = upgrade {
-            upgrade.announce(head, listener.inspect_websocket);
+            upgrade.announce(&mut head, listener.inspect_websocket);
         }
+        head
     }
 
     fn pass_on(
         &self,
         answered: Answered,
-        upgrade: Option<upgrade::Wanted>,
-        record: Record,
+        upgrade: Option<Wanted>,
+        mut record: Box<Record>,
+        deadline: Option<Pin<Box<Sleep>>>,
     ) -> Response<Answer> {
-        let Answered { mut response, upstream, place } = answered;
+        let Answered { mut response, upstream, lease } = answered;
+        let inspect_messages = self.shared.listener.inspect_websocket;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(upgrade) = upgrade else {
-                return self.answer(
-                    plain(StatusCode::BAD_GATEWAY, "unexpected protocol switch"),
-                    record,
-                    upstream,
-                );
+                return self.fail(record, &Failed::at(Reason::Switch, &upstream, "status 101"));
             };
+            self.shared.counters.switches.add();
             self.refusal.tunnel();
-            let message = self.shared.listener.inspect_websocket.then(|| Arc::clone(&record.seen));
-            let response = upgrade.accept(&mut response, Arc::clone(&self.shared.inspect), message, place);
-            return self.answer(response, record, upstream);
+            let sides = upgrade::Sides {
+                message: inspect_messages.then(|| Arc::clone(record.seen())),
+                inspect: Arc::clone(&self.shared.inspect),
+                lease,
+                open: self.shared.tunnels.subscribe(),
+                busy: self.activity.busy(),
+            };
+            let mut response = upgrade.accept(&mut response, sides);
+            edit(record.judgement(), response.headers_mut());
+            self.shared.counters.request(counters::Outcome::Forwarded);
+            record.answered(response.status(), response.headers().clone(), Some(upstream));
+            return response.map(|body| body.recorded(record));
         }
         forward::strip_hop_by_hop(response.headers_mut());
-        let (head, body) = response.into_parts();
-        let watch = self.watch(record, &head.headers, head.status, upstream);
-        Response::from_parts(head, Answer::upstream(body, watch, place))
+        edit(record.judgement(), response.headers_mut());
+        // The client is answered in its own version.
+        *response.version_mut() = Version::HTTP_11;
+        self.shared.counters.request(counters::Outcome::Forwarded);
+        record.answered(response.status(), response.headers().clone(), Some(upstream));
+        response.map(|body| Answer::upstream(body, lease, deadline).recorded(record))
     }
 
-    /// Gives an answer of the proxy's own, with its record.
-    fn answer(&self, response: Response<Answer>, record: Record, upstream: String) -> Response<Answer> {
-        let (head, body) = response.into_parts();
-        let watch = self.watch(record, &head.headers, head.status, upstream);
-        Response::from_parts(head, body.watched(watch))
+    fn record(&self, seen: Arc<Seen>, started: Instant) -> Box<Record> {
+        let sink: Arc<Shared<I>> = Arc::clone(&self.shared);
+        Record::new(seen, started, sink, self.activity.busy())
     }
 
-    fn watch(&self, record: Record, headers: &HeaderMap, status: StatusCode, upstream: String) -> Watch {
-        let shared = Arc::clone(&self.shared);
-        let headers = headers.clone();
-        Watch::new(move |bytes| {
-            let outcome = Outcome {
-                seen: record.seen,
-                judgement: record.judgement,
-                rejection: record.rejection,
-                status,
-                headers,
-                bytes,
-                took: record.started.elapsed(),
-                upstream,
-            };
-            if let Some(log) = &shared.access_log {
-                log.write(&outcome);
-            }
-            shared.inspect.answered(&outcome);
-        })
+    /// Gives an answer of the proxy's own.
+    fn own(&self, mut record: Box<Record>, mut response: Response<Answer>) -> Response<Answer> {
+        edit(record.judgement(), response.headers_mut());
+        record.answered(response.status(), response.headers().clone(), None);
+        response.map(|body| body.recorded(record))
     }
 
-    fn refuse<B>(&self, request: &Request<B>, rejection: Rejection, started: Instant) -> Response<Answer> {
-        debug!(client = %self.client, reason = rejection.as_str(), "request refused");
+    fn refuse_head(&self, rejection: Rejection, start: Bytes, started: Instant) -> Response<Answer> {
+        let (method, uri) = told(&start);
         let seen = Seen {
             listener: Arc::clone(&self.shared.name),
             client: self.client,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            headers: request.headers().clone(),
-            body: bytes::Bytes::new(),
+            method,
+            uri,
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
             truncated: false,
             tls: self.tls.clone(),
         };
-        let record = Record { seen: Arc::new(seen), judgement: None, rejection: Some(rejection), started };
+        let mut record = self.record(Arc::new(seen), started);
+        record.refused(Refused { rejection, start });
+        self.refused(record, rejection)
+    }
+
+    fn refuse(&self, mut record: Box<Record>, rejection: Rejection) -> Response<Answer> {
+        record.refused(Refused { rejection, start: Bytes::new() });
+        self.refused(record, rejection)
+    }
+
+    fn refused(&self, record: Box<Record>, rejection: Rejection) -> Response<Answer> {
+        debug!(client = %self.client, reason = rejection.as_str(), "request refused");
+        self.shared.counters.request(counters::Outcome::Refused);
+        self.shared.counters.rejection(rejection);
         let mut response = plain(StatusCode::BAD_REQUEST, "the request is malformed");
-        if self.shared.listener.smuggling == Smuggling::Close || request.version() < Version::HTTP_2 {
+        let http1 = record.seen().version < Version::HTTP_2;
+        if http1 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if self.shared.listener.smuggling == Smuggling::Close {
+            self.activity.close();
         }
-        self.answer(response, record, String::new())
+        self.own(record, response)
     }
 
-    fn fail(&self, failed: &Failed) -> Response<Answer> {
-        let fault = failed.fault();
-        let cause = std::error::Error::source(failed).map(ToString::to_string).unwrap_or_default();
-        let listener = &*self.shared.name;
-        if fault != Fault::Downstream || self.shared.listener.log_all_errors {
-            warn!(listener, fault = fault.as_str(), client = %self.client, cause, "{failed}");
+    fn fail(&self, mut record: Box<Record>, failed: &Failed) -> Response<Answer> {
+        record.failed(failed);
+        self.shared.counters.request(counters::Outcome::Failed);
+        let status = failed.reason.status();
+        self.own(record, plain(status, status.canonical_reason().unwrap_or("failed")))
+    }
+}
+
+impl<I: Inspect> Sink for Shared<I> {
+    fn tell(&self, outcome: &Outcome) {
+        if let Some(log) = &self.access_log {
+            log.write(outcome);
+        }
+        self.inspect.answered(outcome);
+    }
+
+    fn failed(&self, outcome: &Outcome, reason: Reason, causes: &str) {
+        self.counters.failure(reason);
+        let (listener, client) = (&*self.name, outcome.seen.client);
+        let (fault, upstream) = (reason.fault().as_str(), outcome.upstream.as_deref().unwrap_or("-"));
+        let reason_name = reason.as_str();
+        if reason.fault() != Fault::Downstream || self.listener.log_all_errors {
+            warn!(listener, fault, reason = reason_name, upstream, %client, causes, "{reason}");
         } else {
-            debug!(listener, fault = fault.as_str(), client = %self.client, cause, "{failed}");
+            debug!(listener, fault, reason = reason_name, upstream, %client, causes, "{reason}");
         }
-        plain(failed.status(), failed.status().canonical_reason().unwrap_or("failed"))
     }
 }
 
-/// What is kept of a request until its response is done.
-struct Record {
-    seen: Arc<Seen>,
-    judgement: Option<Judgement>,
-    rejection: Option<Rejection>,
-    started: Instant,
-}
-
-async fn hold(body: Incoming, limit: usize, idle: Option<Duration>) -> Result<Held, Failed> {
-    if limit == 0 {
-        return Ok(Held::untouched(body));
+/// Waits for `work`, but not beyond the exchange's time.
+async fn within<T>(
+    deadline: &mut Option<Pin<Box<Sleep>>>,
+    work: impl Future<Output = Result<T, Failed>>,
+) -> Result<T, Failed> {
+    let Some(deadline) = deadline else { return work.await };
+    tokio::select! {
+        done = work => done,
+        () = deadline => Err(Reason::ExchangeTimeout.into()),
     }
-    Ok(Held::read(body, limit, idle).await?)
 }
 
-/// gRPC streams: waiting for a body that ends only with the call would stop it.
+/// The host that the client asked for: a target in absolute form, as HTTP/2's always is, outranks the header (RFC 9112
+/// section 3.2.2).
+pub(crate) fn host(seen: &Seen) -> &[u8] {
+    match seen.uri.authority() {
+        Some(authority) => authority.as_str().rsplit('@').next().unwrap_or_default().as_bytes(),
+        None => seen.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default(),
+    }
+}
+
+/// HTTP/2 has framing of its own, but can name two hosts (RFC 9113 section 8.3.1). HTTP/1 is judged by the guard.
+fn doubtful_host(head: &Parts) -> Option<Rejection> {
+    if head.version < Version::HTTP_2 {
+        return None;
+    }
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let sound = match (head.uri.authority(), hosts.next(), hosts.next()) {
+        (Some(_), None, _) => true,
+        (Some(authority), Some(host), None) => {
+            authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes())
+        }
+        (None, Some(host), None) => !host.is_empty(),
+        (_, _, Some(_)) | (None, None, None) => false,
+    };
+    (!sound).then_some(Rejection::Host)
+}
+
+/// What can be told of a request that was refused: its method and target, where its first line has some.
+fn told(start: &[u8]) -> (Method, Uri) {
+    let line = start.split(|&byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty());
+    let mut words = line.unwrap_or_default().split(|&byte| byte == b' ');
+    let method = words.next().and_then(|method| Method::from_bytes(method).ok());
+    let target = words.next().and_then(|target| Uri::try_from(target).ok());
+    (method.unwrap_or(Method::GET), target.unwrap_or(Uri::from_static("/")))
+}
+
+fn edit(judgement: Option<&Judgement>, headers: &mut HeaderMap) {
+    judgement.iter().flat_map(|judgement| &judgement.response).for_each(|edit| edit.apply(headers));
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-fn block(status: StatusCode, location: Option<HeaderValue>) -> Response<Answer> {
+fn block(status: StatusCode, location: Option<HeaderValue>, page: Option<Page>) -> Response<Answer> {
     let mut response = plain(status, "the request was blocked");
+    if let Some(Page { content_type, body }) = page {
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        *response.body_mut() = Answer::page(body);
+    }
     if let Some(location) = location {
         response.headers_mut().insert(LOCATION, location);
     }
     response
 }
 
-pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Answer> {
+fn plain(status: StatusCode, text: &'static str) -> Response<Answer> {
     let mut response = Response::new(Answer::text(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
+
+/// How long the first message of a call is waited for where the listener fails open.
+const FIRST_MESSAGE: Duration = Duration::from_millis(250);
+
+/// How long a switch of protocols may stay one-sided.
+pub(crate) const SWITCHING: Duration = Duration::from_secs(30);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 use portcullis_config::ListenerSettings;
+use tokio::sync::Semaphore;
 
 use crate::forward::Rewriting;
 
@@ -38,6 +39,12 @@ pub struct Listener {
     pub tls: Option<ServerTls>,
     /// Where it sends requests.
     pub upstreams: Vec<Upstream>,
+    /// What it serves.
+    pub kind: Kind,
+    /// Client connections at once.
+    pub connections: usize,
+    /// Whether HTTP/1 headers keep their case.
+    pub header_case: bool,
     /// How it treats headers.
     pub rewriting: Rewriting,
     /// Which Host the upstream sees.
@@ -69,8 +76,42 @@ pub struct ServerTls {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
+    /// What opens an encrypted key.
+    pub passphrase: Option<Passphrase>,
     /// Least version.
     pub least: TlsVersion,
+}
+
+/// Where a passphrase is.
+#[derive(Clone)]
+pub enum Passphrase {
+    /// Here.
+    Text(String),
+    /// In an environment variable.
+    Environment(String),
+    /// In the first line of a file.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Text(_) => "Text(***)",
+            Self::Environment(_) => "Environment",
+            Self::File(_) => "File",
+        })
+    }
+}
+
+impl Passphrase {
+    fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("pass", text) => Some(Self::Text(text.to_owned())),
+            ("env", name) => Some(Self::Environment(name.to_owned())),
+            ("file", path) => Some(Self::File(path.into())),
+            _ => None,
+        }
+    }
 }
 
 /// A TLS version.
@@ -102,6 +143,15 @@ pub enum UpstreamProtocol {
     Http1,
     /// HTTP/2 only, with prior knowledge.
     Http2,
+}
+
+/// What a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// HTTP of any kind.
+    Any,
+    /// gRPC alone: a body is held up to its first message, because a stream may wait for the answer before it goes on.
+    Grpc,
 }
 
 /// Which Host the upstream sees.
@@ -147,10 +197,10 @@ pub struct UpstreamTls {
     pub roots: Option<PathBuf>,
     /// Whether certificates are checked.
     pub verify: bool,
-    /// Name the certificate must have, instead of the upstream's host.
+    /// Name that is sent, instead of the upstream's host.
     pub server_name: Option<String>,
-    /// Whether HTTP/2 is offered.
-    pub http2: bool,
+    /// Name the certificate must have, instead of the name that is sent.
+    pub verify_name: Option<String>,
 }
 
 /// Where and how requests are logged.
@@ -180,8 +230,10 @@ pub struct Limits {
     pub body: usize,
     /// A request's header.
     pub header: Duration,
-    /// Between two reads of a request's body.
-    pub read: Option<Duration>,
+    /// Between two parts of a request's body, or of an answer that the client reads.
+    pub body_idle: Duration,
+    /// The part of a body that is held.
+    pub body_whole: Duration,
     /// An idle client connection.
     pub idle: Duration,
     /// A whole exchange.
@@ -206,15 +258,32 @@ pub struct Limits {
 
 /// Longest header read where no option says otherwise: slow senders must not hold connections.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for the next part of a body where no option says otherwise.
+const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time to hold a body where no option says otherwise: a slow line needs it, a slow sender must not have more.
+const BODY_TIMEOUT: Duration = Duration::from_secs(300);
+/// Client connections at once where no option says otherwise.
+const CONNECTIONS: usize = 10_000;
 /// Longest idle time of a client connection where no option says otherwise.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Listener {
-    /// Checks the listener called `name`; `body` is the most bytes of a body that are inspected.
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Checks the listener called `name`; `body` is the most bytes of a body that are inspected, `connections` the most
+    /// connections where 0 leaves it to the proxy.
     ///
     /// # Errors
     /// The first key that cannot be used, and why.
-    pub fn new(name: &str, settings: &ListenerSettings, body: u64) -> Result<Self, SettingsError> {
+    pub fn new(
+        name: &str,
+        settings: &ListenerSettings,
+        body: u64,
+        connections: u64,
+    ) -> Result<Self, SettingsError> {
         let fault =
             |key, reason: &str| SettingsError { listener: name.to_owned(), key, reason: reason.to_owned() };
         let (scheme, authority) = url(&settings.listener)
@@ -224,6 +293,13 @@ impl Listener {
         let host = if host == "localhost" { "127.0.0.1" } else { host };
         let ip =
             host.parse().map_err(|_| fault("listener", "the host must be an IP address of this machine"))?;
+        let passphrase =
+            match settings.tls_key_passphrase.expose() {
+                "" => None,
+                text => Some(Passphrase::parse(text).ok_or_else(|| {
+                    fault("tls-key-passphrase", "expected pass:TEXT, env:NAME or file:PATH")
+                })?),
+            };
         let tls = match (scheme == Scheme::HTTPS, settings.tls_cert.as_ref(), settings.tls_key.as_ref()) {
             (false, None, None) => None,
             (false, _, _) => {
@@ -232,6 +308,7 @@ impl Listener {
             (true, Some(certificate), Some(key)) => Some(ServerTls {
                 certificate: certificate.clone(),
                 key: key.clone(),
+                passphrase,
                 least: match settings.tls_min_version.as_str() {
                     "1.2" => TlsVersion::Tls12,
                     "1.3" => TlsVersion::Tls13,
@@ -272,12 +349,16 @@ impl Listener {
             _ => return Err(fault("access-log-format", "expected common, combined or json")),
         };
         let body = settings.inspection_max_content_length.as_ref().map_or(body, |size| size.0);
-        let server_name = [&settings.tls_verify_servername.value, &settings.tls_host_override.value];
+        let named = |name: &String| (!name.is_empty()).then(|| name.clone());
+        let connections = usize::try_from(connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             name: name.to_owned(),
             address: SocketAddr::new(ip, port),
             tls,
             upstreams,
+            kind: if *settings.grpc { Kind::Grpc } else { Kind::Any },
+            connections: if connections == 0 { CONNECTIONS } else { connections },
+            header_case: *settings.expose_raw_headers,
             rewriting,
             host: if *settings.pass_host_header { Host::Client } else { Host::Upstream },
             preamble,
@@ -291,7 +372,9 @@ impl Listener {
             limits: Limits {
                 body: usize::try_from(body).unwrap_or(usize::MAX),
                 header: limit(settings.read_timeout.0).unwrap_or(HEADER_TIMEOUT),
-                read: limit(settings.read_timeout.0),
+                body_idle: limit(settings.read_timeout.0)
+                    .map_or(BODY_IDLE_TIMEOUT, |read| read.min(BODY_IDLE_TIMEOUT)),
+                body_whole: limit(settings.read_timeout.0).unwrap_or(BODY_TIMEOUT),
                 idle: limit(settings.idle_timeout.0)
                     .or(limit(settings.read_timeout.0))
                     .unwrap_or(IDLE_TIMEOUT),
@@ -308,8 +391,8 @@ impl Listener {
             upstream_tls: UpstreamTls {
                 roots: settings.tls_ca_roots.as_ref().cloned(),
                 verify: !*settings.tls_insecure_skip_verify,
-                server_name: server_name.into_iter().find(|name| !name.is_empty()).cloned(),
-                http2: *settings.http2_upstreams,
+                server_name: named(&settings.tls_host_override),
+                verify_name: named(&settings.tls_verify_servername),
             },
             access_log: settings.access_log.as_ref().map(|path| AccessLog { path: path.clone(), format }),
             log_all_errors: *settings.log_all_errors,

@@ -3,17 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::uri::Authority;
+use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime,
+};
 use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
     SupportedProtocolVersion,
 };
 use tracing::warn;
 
-use crate::settings::{ServerTls, TlsVersion, UpstreamTls};
+use crate::connect::Configs;
+use crate::settings::{Passphrase, ServerTls, TlsVersion, UpstreamTls};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +32,15 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
+    /// What cannot be a server's name.
+    #[error("{name:?} is not a server name")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Roots that certificates cannot be checked against.
+    #[error(transparent)]
+    Roots(#[from] VerifierBuilderError),
     /// Certificate and key that do not fit, or another refusal of rustls.
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
@@ -40,7 +55,10 @@ const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 /// Where a file is unreadable, or certificate and key do not fit.
 pub(crate) fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(&tls.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| fault(&tls.key, &error))?;
+    let key = match &tls.passphrase {
+        Some(passphrase) => open(&tls.key, passphrase)?,
+        None => PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| fault(&tls.key, &error))?,
+    };
     let versions = match tls.least {
         TlsVersion::Tls12 => TLS12,
         TlsVersion::Tls13 => TLS13,
@@ -57,18 +75,71 @@ pub(crate) fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, 
 ///
 /// # Errors
 /// Where the file of roots is unreadable.
-pub(crate) fn client(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsError> {
+pub(crate) fn clients(tls: &UpstreamTls) -> Result<Configs, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(TLS12)?;
-    let mut config = if tls.verify {
-        builder.with_root_certificates(roots(tls.roots.as_deref())?).with_no_client_auth()
+    let builder = builder.dangerous();
+    let verifier: Arc<dyn ServerCertVerifier> = if tls.verify {
+        let inner =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls.roots.as_deref())?), provider())
+                .build()?;
+        match &tls.verify_name {
+            Some(name) => Arc::new(Renamed { inner, name: name_of(name)? }),
+            None => inner,
+        }
     } else {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unchecked(provider())))
-            .with_no_client_auth()
+        Arc::new(Unchecked(provider()))
     };
-    config.alpn_protocols = alpn(tls.http2);
-    Ok(Arc::new(config))
+    let mut config = builder.with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut offering = |protocols: &[&[u8]]| {
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config.clone())
+    };
+    Ok(Configs {
+        http1: offering(&[b"http/1.1"]),
+        http2: offering(&[b"h2"]),
+        either: offering(&[b"h2", b"http/1.1"]),
+    })
+}
+
+/// The name sent to an upstream.
+///
+/// # Errors
+/// Where it cannot stand in a certificate.
+pub(crate) fn server_name(tls: &UpstreamTls, upstream: &Authority) -> Result<ServerName<'static>, TlsError> {
+    let host = upstream.host().trim_start_matches('[').trim_end_matches(']');
+    name_of(tls.server_name.as_deref().unwrap_or(host))
+}
+
+fn name_of(name: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(name.to_owned()).map_err(|_| TlsError::Name { name: name.to_owned() })
+}
+
+/// An encrypted key in PKCS #8, as OpenSSL writes it.
+fn open(path: &Path, passphrase: &Passphrase) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let fault = |reason: String| TlsError::File { path: path.to_owned(), reason };
+    let passphrase = match passphrase {
+        Passphrase::Text(text) => text.clone(),
+        Passphrase::Environment(name) => std::env::var(name)
+            .map_err(|error| fault(format!("its passphrase, environment variable {name}: {error}")))?,
+        Passphrase::File(file) => std::fs::read_to_string(file)
+            .map_err(|error| fault(format!("its passphrase, {}: {error}", file.display())))?
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    let (label, document) = SecretDocument::from_pem(&text).map_err(|error| fault(error.to_string()))?;
+    if label != "ENCRYPTED PRIVATE KEY" {
+        return Err(fault(
+            "not an ENCRYPTED PRIVATE KEY (PKCS #8), yet tls-key-passphrase is given".to_owned(),
+        ));
+    }
+    let locked = EncryptedPrivateKeyInfo::try_from(document.as_bytes());
+    let locked = locked.map_err(|error| fault(error.to_string()))?;
+    let key =
+        locked.decrypt(passphrase).map_err(|_| fault("tls-key-passphrase does not open it".to_owned()))?;
+    Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -111,6 +182,48 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 fn fault(path: &Path, error: &rustls::pki_types::pem::Error) -> TlsError {
     TlsError::File { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// `tls-verify-servername`: the certificate must have this name, whichever was asked for.
+#[derive(Debug)]
+struct Renamed {
+    inner: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+}
+
+impl ServerCertVerifier for Renamed {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
 }
 
 /// `tls-insecure-skip-verify`: any certificate will do, its signatures must still be right.

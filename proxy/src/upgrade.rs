@@ -10,11 +10,14 @@ use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::watch;
 use tracing::debug;
 
+use crate::activity::Busy;
 use crate::body::Answer;
 use crate::inspect::{Inspect, Seen};
+use crate::service::SWITCHING;
+use crate::upstream::Held;
 use crate::websocket;
 
 /// A switch that a client asks for.
@@ -74,13 +77,16 @@ impl Wanted {
         }
     }
 
+    /// Whether the bytes behind the head belong to the new protocol already.
+    pub(crate) fn takes_the_body(&self) -> bool {
+        self.form == Form::Http2
+    }
+
     /// Joins both sides once the upstream has switched, and gives the client's answer.
     pub(crate) fn accept<I: Inspect>(
         self,
         upstream: &mut Response<Incoming>,
-        inspect: Arc<I>,
-        inspected: Option<Arc<Seen>>,
-        place: Option<OwnedSemaphorePermit>,
+        sides: Sides<I>,
     ) -> Response<Answer> {
         let mut response = Response::new(Answer::empty());
         *response.headers_mut() = upstream.headers().clone();
@@ -95,13 +101,15 @@ impl Wanted {
         let is_websocket = self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
         let upstream = hyper::upgrade::on(upstream);
         tokio::spawn(async move {
-            let _place = place;
-            let (client, upstream) = match tokio::try_join!(self.client, upstream) {
-                Ok(sides) => sides,
-                Err(error) => return debug!(%error, "protocol switch failed"),
+            let Sides { message, inspect, lease: _lease, open: _open, busy: _busy } = sides;
+            let both = async { tokio::try_join!(self.client, upstream) };
+            let (client, upstream) = match tokio::time::timeout(SWITCHING, both).await {
+                Ok(Ok(sides)) => sides,
+                Ok(Err(error)) => return debug!(%error, "protocol switch failed"),
+                Err(_) => return debug!("protocol switch took too long"),
             };
             let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            let outcome = match inspected.filter(|_| is_websocket) {
+            let outcome = match message.filter(|_| is_websocket) {
                 Some(request) => websocket::relay(client, upstream, inspect, request).await,
                 None => tokio::io::copy_bidirectional(&mut client, &mut upstream).await.map(drop),
             };
@@ -111,4 +119,18 @@ impl Wanted {
         });
         response
     }
+}
+
+/// What goes with a switched connection, and is given back at its end.
+pub(crate) struct Sides<I> {
+    /// The request, where messages are inspected.
+    pub message: Option<Arc<Seen>>,
+    /// Who judges messages.
+    pub inspect: Arc<I>,
+    /// The upstream's connection.
+    pub lease: Held,
+    /// Tells the drain that it is open.
+    pub open: watch::Receiver<()>,
+    /// Tells the client's connection that it is in use.
+    pub busy: Busy,
 }

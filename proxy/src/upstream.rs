@@ -1,33 +1,41 @@
-//! Sending requests to upstreams: connections, their pool, and which upstream gets the next one.
+//! Sending requests to upstreams: which gets the next one, and when another may be tried.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::uri::{PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::header::{HOST, HeaderValue};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::client::conn::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::balance::Balance;
-use crate::connect::{Connect, ConnectError};
-use crate::failure::Failed;
+use crate::connect::{Connect, Tls};
+use crate::counters::Counters;
+use crate::failure::{Failed, Reason};
 use crate::hold::{Outgoing, Replay};
+use crate::pool::{Lease, Limits, Pool, Purpose};
 use crate::settings::{Listener, Upstream, UpstreamProtocol};
+use crate::tls::{self, TlsError};
 
 /// The upstreams of one listener.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     balance: Balance,
     targets: Vec<Target>,
-    response_header: Option<std::time::Duration>,
+    response_header: Option<Duration>,
+    wait: Duration,
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug)]
 struct Target {
+    name: Arc<str>,
     upstream: Upstream,
-    client: Client<Connect, Outgoing>,
+    host: HeaderValue,
+    pool: Arc<Pool>,
     places: Option<Arc<Semaphore>>,
 }
 
@@ -36,25 +44,59 @@ struct Target {
 pub(crate) struct Answered {
     /// The response, its body not read.
     pub response: Response<Incoming>,
-    /// Which upstream gave it, for the log.
-    pub upstream: String,
-    /// The connection's place, given back once the response is done.
-    pub place: Option<OwnedSemaphorePermit>,
+    /// Which upstream gave it.
+    pub upstream: Arc<str>,
+    /// The connection, with its place among those that are allowed.
+    pub lease: Held,
+}
+
+/// A connection that counts against `conn-max-per-host`.
+#[derive(Debug)]
+pub(crate) struct Held {
+    lease: Lease,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    /// Gives both back.
+    pub(crate) fn give_back(self) {
+        self.lease.give_back();
+        drop(self.place);
+    }
+}
+
+/// A request to send.
+pub(crate) struct Sending<'a, F> {
+    /// Makes the head: an attempt uses one up.
+    pub head: F,
+    /// The body.
+    pub body: &'a Replay,
+    /// What the connection is for.
+    pub purpose: Purpose,
 }
 
 impl Upstreams {
     /// Prepares connections to the upstreams of `listener`; none is made yet.
-    pub(crate) fn new(listener: &Listener, connect: &Connect, now: Instant) -> Self {
-        let targets = listener.upstreams.iter().map(|upstream| Target {
-            upstream: upstream.clone(),
-            client: client(listener, upstream, connect.clone()),
-            places: listener.limits.upstream_most.map(|most| Arc::new(Semaphore::new(most))),
-        });
-        Self {
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub(crate) fn new(listener: &Listener, counters: &Arc<Counters>, now: Instant) -> Result<Self, TlsError> {
+        let configs = Arc::new(tls::clients(&listener.upstream_tls)?);
+        let target = |upstream: &Upstream| {
+            let tls = (upstream.scheme == Scheme::HTTPS)
+                .then(|| tls::server_name(&listener.upstream_tls, &upstream.authority))
+                .transpose()?
+                .map(|name| Tls { name, configs: Arc::clone(&configs) });
+            Ok(Target::new(listener, upstream, tls, counters))
+        };
+        let targets: Result<Vec<_>, TlsError> = listener.upstreams.iter().map(target).collect();
+        Ok(Self {
             balance: Balance::new(listener.upstreams.len(), now),
-            targets: targets.collect(),
+            targets: targets?,
             response_header: listener.limits.response_header,
-        }
+            wait: listener.limits.connect,
+            counters: Arc::clone(counters),
+        })
     }
 
     /// Sends a request to the next upstream. Where one refuses the connection the next is tried, as long as none of
@@ -62,110 +104,164 @@ impl Upstreams {
     ///
     /// # Errors
     /// Who was at fault, where no upstream answers.
-    pub(crate) async fn send(
+    pub(crate) async fn send<F: Fn() -> Parts>(
         &self,
-        head: &http::request::Parts,
-        body: &Replay,
+        sending: &Sending<'_, F>,
         now: Instant,
     ) -> Result<Answered, Failed> {
-        let mut last = Failed::NoUpstream;
+        let mut last = Failed::from(Reason::Connect);
         for index in self.balance.order(now) {
             let Some(target) = self.targets.get(index) else { continue };
-            match self.try_one(target, head, body).await {
+            match self.try_one(target, sending).await {
                 Ok(answered) => {
                     self.balance.served(index);
                     return Ok(answered);
                 }
-                Err(failed) => {
-                    let refused = failed.is_refusal();
-                    if refused {
-                        self.balance.refused(index, now);
-                    }
+                Err(failed) if failed.is_refusal() && sending.body.is_untouched() => {
+                    self.balance.refused(index, now);
                     last = failed;
-                    if !refused || !body.is_untouched() {
-                        return Err(last);
-                    }
                 }
+                Err(failed) => return Err(failed),
             }
         }
         Err(last)
     }
 
-    async fn try_one(
+    /// Closes connections that have been idle for too long.
+    pub(crate) fn tidy(&self, now: Instant) {
+        self.targets.iter().for_each(|target| target.pool.tidy(now));
+    }
+
+    async fn try_one<F: Fn() -> Parts>(
         &self,
         target: &Target,
-        head: &http::request::Parts,
-        body: &Replay,
+        sending: &Sending<'_, F>,
     ) -> Result<Answered, Failed> {
-        let name = target.upstream.authority.to_string();
-        let place = match &target.places {
-            Some(places) => Some(Arc::clone(places).acquire_owned().await.map_err(|_| Failed::NoUpstream)?),
-            None => None,
-        };
-        let request = target.request(head, body).ok_or(Failed::Target)?;
-        let sent = target.client.request(request);
-        let outcome = match self.response_header {
-            Some(limit) => match tokio::time::timeout(limit, sent).await {
-                Ok(outcome) => outcome,
-                Err(_) => return Err(Failed::SlowUpstream { upstream: name }),
-            },
-            None => sent.await,
-        };
-        match outcome {
-            Ok(response) => Ok(Answered { response, upstream: name, place }),
-            Err(error) => Err(Failed::upstream(name, error)),
+        let place = target.place(self.wait).await?;
+        let mut purpose = sending.purpose;
+        loop {
+            let connected = target.pool.lease(purpose).await;
+            let mut lease = connected.map_err(|error| Failed::at(error.reason(), &target.name, error))?;
+            let head = (sending.head)();
+            let safe = is_safe(&head.method);
+            let request = target.request(head, sending.body, &lease).ok_or(Reason::Target)?;
+            let error = match self.answer(&mut lease, request).await {
+                Some(Ok(response)) => {
+                    let lease = Held { lease, place };
+                    return Ok(Answered { response, upstream: Arc::clone(&target.name), lease });
+                }
+                Some(Err(error)) => error,
+                None => {
+                    let cause = "response-header-timeout is over";
+                    return Err(Failed::at(Reason::ResponseTimeout, &target.name, cause));
+                }
+            };
+            if lease.used && purpose != Purpose::Afresh && may_repeat(&error, safe, sending.body) {
+                // The upstream closed the connection while it was idle, and we were not told yet.
+                self.counters.retries.add();
+                purpose = Purpose::Afresh;
+                continue;
+            }
+            return Err(failed(target, sending.body, error.into_error()));
         }
     }
+
+    /// `None` where the time is over.
+    async fn answer(
+        &self,
+        lease: &mut Lease,
+        request: Request<Outgoing>,
+    ) -> Option<Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> {
+        let sent = lease.send(request);
+        match self.response_header {
+            Some(limit) => tokio::time::timeout(limit, sent).await.ok(),
+            None => Some(sent.await),
+        }
+    }
+}
+
+/// Whether the request may be sent again: nothing of it was sent, or it changes nothing and had no body to lose.
+fn may_repeat(error: &TrySendError<Request<Outgoing>>, safe: bool, body: &Replay) -> bool {
+    if !body.is_untouched() {
+        return false;
+    }
+    let closed = error.error().is_incomplete_message() || error.error().is_closed() || is_io(error.error());
+    error.message().is_some() || error.error().is_canceled() || (safe && closed)
+}
+
+fn is_io(error: &hyper::Error) -> bool {
+    matches!(std::error::Error::source(error), Some(source) if source.is::<std::io::Error>())
+}
+
+/// RFC 9110 section 9.2.1.
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+fn failed(target: &Target, body: &Replay, error: hyper::Error) -> Failed {
+    // The client's body is part of the request: where it broke off, the upstream is not to blame.
+    let reason = match body.fault() {
+        Some(fault) => fault,
+        None if error.is_parse() => Reason::BadResponse,
+        None => Reason::BrokeOff,
+    };
+    Failed::at(reason, &target.name, error)
 }
 
 impl Target {
-    fn request(&self, head: &http::request::Parts, body: &Replay) -> Option<Request<Outgoing>> {
-        let mut request = Request::new(body.body());
-        *request.method_mut() = head.method.clone();
-        *request.headers_mut() = head.headers.clone();
-        let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        *request.uri_mut() = Uri::builder()
-            .scheme(self.upstream.scheme.clone())
-            .authority(self.upstream.authority.clone())
-            .path_and_query(path)
-            .build()
-            .ok()?;
-        if !request.headers().contains_key(http::header::HOST) {
-            let host = http::HeaderValue::from_str(self.upstream.authority.as_str()).ok()?;
-            request.headers_mut().insert(http::header::HOST, host);
+    fn new(listener: &Listener, upstream: &Upstream, tls: Option<Tls>, counters: &Arc<Counters>) -> Self {
+        let limits = &listener.limits;
+        let (authority, https) = (&upstream.authority, upstream.scheme == Scheme::HTTPS);
+        let connect = Connect {
+            host: authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: authority.port_u16().unwrap_or(if https { 443 } else { 80 }),
+            timeout: limits.connect,
+            handshake: limits.handshake,
+            keepalive: limits.keepalive,
+            tls,
+        };
+        let kept = Limits {
+            idle: limits.upstream_idle_most,
+            idle_time: limits.upstream_idle,
+            header_case: listener.header_case,
+            ping: limits.keepalive.filter(|_| upstream.protocol != UpstreamProtocol::Http1),
+        };
+        Self {
+            name: authority.as_str().into(),
+            host: HeaderValue::from_str(authority.as_str()).unwrap_or(HeaderValue::from_static("upstream")),
+            upstream: upstream.clone(),
+            pool: Pool::new(connect, upstream.protocol, kept, Arc::clone(counters)),
+            places: limits.upstream_most.map(|most| Arc::new(Semaphore::new(most))),
         }
-        Some(request)
     }
-}
 
-fn client(listener: &Listener, upstream: &Upstream, connect: Connect) -> Client<Connect, Outgoing> {
-    let limits = &listener.limits;
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(limits.upstream_idle)
-        .pool_max_idle_per_host(limits.upstream_idle_most)
-        .set_host(false)
-        // An idle connection that the upstream closed before anything was sent costs a new one, not a failure.
-        .retry_canceled_requests(true)
-        .http1_preserve_header_case(false)
-        .http2_adaptive_window(true);
-    let prior_knowledge = upstream.protocol == UpstreamProtocol::Http2 && upstream.scheme == Scheme::HTTP;
-    if prior_knowledge || upstream.protocol == UpstreamProtocol::Http2 {
-        builder.http2_only(true);
-    }
-    builder.build(connect)
-}
-
-/// Whether an error of the client came from [`Connect`].
-pub(crate) fn connect_error(error: &hyper_util::client::legacy::Error) -> Option<&ConnectError> {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if let Some(found) = error.downcast_ref::<ConnectError>() {
-            return Some(found);
+    /// A place among the connections that are allowed.
+    async fn place(&self, wait: Duration) -> Result<Option<OwnedSemaphorePermit>, Failed> {
+        let Some(places) = &self.places else { return Ok(None) };
+        match tokio::time::timeout(wait, Arc::clone(places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(Some(place)),
+            Ok(Err(_)) | Err(_) => Err(Failed::at(Reason::NoPlace, &self.name, "conn-max-per-host")),
         }
-        source = error.source();
     }
-    None
+
+    fn request(&self, mut head: Parts, body: &Replay, lease: &Lease) -> Option<Request<Outgoing>> {
+        let path = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if lease.is_http2() {
+            // HTTP/2 has the host in the target, where both must be the same.
+            let host = match head.headers.remove(HOST) {
+                Some(host) => Authority::try_from(host.as_bytes()).ok()?,
+                None => self.upstream.authority.clone(),
+            };
+            let target = Uri::builder().scheme(self.upstream.scheme.clone()).authority(host);
+            head.uri = target.path_and_query(path).build().ok()?;
+            head.version = http::Version::HTTP_2;
+        } else {
+            if !head.headers.contains_key(HOST) {
+                head.headers.insert(HOST, self.host.clone());
+            }
+            head.uri = Uri::from(path);
+            head.version = http::Version::HTTP_11;
+        }
+        Some(Request::from_parts(head, body.body()))
+    }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: comparisons. Each is an entry of [`BENCHES`].
 
+mod proxy;
 pub(crate) mod rpc;
 
 use anyhow::{Context, Result, bail};
@@ -19,8 +20,10 @@ struct Bench {
     run: fn(Output) -> Result<()>,
 }
 
-const BENCHES: &[Bench] =
-    &[Bench { name: "rpc", about: "the agent beside a responder that does nothing", run: rpc::run }];
+const BENCHES: &[Bench] = &[
+    Bench { name: "rpc", about: "the agent beside a responder that does nothing", run: rpc::run },
+    Bench { name: "proxy", about: "the agent as a reverse proxy beside nginx", run: proxy::run },
+];
 
 /// Runs the task.
 pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<()> {

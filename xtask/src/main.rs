@@ -12,6 +12,8 @@ mod image;
 mod modules;
 mod nginx;
 mod node;
+mod programs;
+mod proxy;
 mod pypi;
 mod rehearsal;
 mod run;
@@ -26,7 +28,8 @@ const HELP: &str = "\
 usage: cargo xtask TASK [OPTIONS]
 
   run [--port N] [--upstream URL]   Envoy with the filter and the agent on 127.0.0.1:10000, before a sample app
-  run --smoke                       the same, asked by itself: prints a table, exits 0 or 1
+  run --proxy [--port N] ...        the agent alone, as a reverse proxy, on 127.0.0.1:8001, before a sample app
+  run [--proxy] --smoke             either, asked by itself: prints a table, exits 0 or 1
   test [GROUP...]                   everything that must hold, or only these groups
   check                             formatting, lints and documentation
   image [--context]                 builds the agent's and the filter's images below target/images

@@ -7,15 +7,17 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::command::{MEMBERS, cargo, run as run_command, target};
-use crate::{envoy, wasm};
+use crate::{envoy, proxy, wasm};
 
 const HELP: &str = "\
 usage: cargo xtask run [--port N] [--upstream URL]
-       cargo xtask run --smoke
+       cargo xtask run --proxy [--port N] [--upstream URL]
+       cargo xtask run [--proxy] --smoke
 
 Builds the filter and the agent, finds or fetches Envoy, and starts the three before a sample application.
+With --proxy there is neither Envoy nor filter: the agent itself is the reverse proxy.
 
-  --port N         listen on 127.0.0.1:N instead of 10000
+  --port N         listen on 127.0.0.1:N instead of 10000, or of 8001 with --proxy
   --upstream URL   protect the application at http(s)://host[:port] instead of the sample
                    (the certificate of an https one is not checked)
   --smoke          send requests and attacks, print a table, exit 0 or 1; uses free ports
@@ -64,8 +66,13 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<()> {
     let understood =
         Command::new(&demo).arg("--check").args(&args).status().context("cannot start the demo")?;
     ensure!(understood.success(), "see `cargo xtask run --help`");
-    let parts = Parts::provide()?;
     let mut command = Command::new(&demo);
+    if args.iter().any(|arg| arg == "--proxy") {
+        println!("==> portcullis-agent");
+        let error = command.env("PORTCULLIS_AGENT", proxy::agent()?).args(&args).exec();
+        bail!("cannot start {}: {error}", demo.display());
+    }
+    let parts = Parts::provide()?;
     // Only an error returns: from here on this process is the demo, and signals reach it directly.
     let error = parts.tell(&mut command).args(&args).exec();
     bail!("cannot start {}: {error}", demo.display())

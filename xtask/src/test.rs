@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{MEMBERS, cargo, run as run_command};
 use crate::run::Parts;
-use crate::{check, deploy, fuzz, modules, nginx, wasm};
+use crate::{check, deploy, fuzz, modules, nginx, proxy, wasm};
 
 struct Group {
     name: &'static str,
@@ -27,6 +27,11 @@ const GROUPS: &[Group] = &[
     Group { name: "host", about: "the filter in a scripted WebAssembly host", run: host },
     Group { name: "modules", about: "existing modules with the real agent", run: modules::test },
     Group { name: "nginx", about: "the Lua module in a real nginx, with the real agent", run: nginx::test },
+    Group {
+        name: "proxy",
+        about: "the agent as a reverse proxy, with real clients and upstreams",
+        run: proxy::test,
+    },
     Group { name: "envoy", about: "the filter in a real Envoy, with the real agent", run: envoy },
     Group { name: "deploy", about: "images and manifests, checked and rehearsed", run: deploy::test },
 ];
