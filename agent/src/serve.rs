@@ -10,7 +10,7 @@ use portcullis_protocol::frame;
 use portcullis_proxy::Handle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
@@ -117,7 +117,7 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
         let serving = listen::serve(listener, Arc::clone(&service), limits(settings), watch);
         (Some(tokio::spawn(serving)), Some(address))
     };
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
     let proxied = proxy.map(|proxy| tokio::spawn(proxy.run(stopped)));
     tasks.spawn(sweep(Arc::clone(&service), settings.cleaner_interval.0));
     tasks.spawn(sum_up(log.clone()));
