@@ -1,10 +1,13 @@
-//! The policy's files, watched: what changes is loaded without being told.
+//! The files of the policy and of the keys, watched: what changes is loaded without being told.
 
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use portcullis_config::Settings;
+use portcullis_config::{Optional, Secret, Settings};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, timeout};
@@ -22,37 +25,81 @@ const PATIENCE: usize = 20;
 /// How often files are looked at though nothing is heard: some file systems do not tell.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Watches the policy of `settings`, and asks for a reload when its content is another. Ends only where there is none.
-/// `loaded` is the fingerprint of what is in force.
+/// Bytes of a key file that are looked at.
+const MOST_KEY_BYTES: u64 = 64 * 1024;
+
+/// Watches the policy and the key files of `settings`, and asks for a reload when the content of any is another. Ends only
+/// where there is none. `loaded` is the fingerprint of the policy in force.
 pub async fn watch(settings: &Settings, loaded: u64, requests: Requests) {
-    let Some(path) = settings.policy_file.as_ref().cloned() else { return };
+    let files = Files::of(settings);
+    if files.paths().next().is_none() {
+        return;
+    }
     let (heard, mut events) = mpsc::channel(1);
     // Held as long as this runs.
-    let watcher = start(&path, heard);
+    let watcher = start(&files, heard);
     if let Err(error) = &watcher {
-        warn!(%error, path = %path.display(), "cannot watch policy-file; changes are found within a minute");
+        warn!(%error, "cannot watch policy-file and key files; changes are found within a minute");
     }
-    let mut known = Some(loaded);
+    let policy = files.policy.as_ref().map(|_| loaded);
+    let mut known = Some(Fingerprint { policy, keys: keys_in_force(settings) });
     let mut looks = interval(LOOK);
     loop {
         tokio::select! {
             Some(()) = events.recv() => quiet(&mut events).await,
             _ = looks.tick() => {}
         }
-        let found = fingerprint(path.clone()).await;
+        let found = fingerprint(files.clone()).await;
         if found == known {
             continue;
         }
-        debug!(path = %path.display(), "policy-file has changed");
+        debug!("policy-file or a key file has changed");
         known = found;
         // What is wrong with it is in the log already.
         let _outcome = requests.ask().await;
     }
 }
 
+/// What is watched.
+#[derive(Clone, Debug)]
+struct Files {
+    policy: Option<PathBuf>,
+    access_key_id: Option<PathBuf>,
+    secret_access_key: Option<PathBuf>,
+}
+
+impl Files {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            policy: settings.policy_file.as_ref().cloned(),
+            access_key_id: settings.accesskeyid_file.as_ref().cloned(),
+            secret_access_key: settings.secretaccesskey_file.as_ref().cloned(),
+        }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.policy, &self.access_key_id, &self.secret_access_key].into_iter().flatten()
+    }
+}
+
+/// What the files hold, each where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    policy: Option<u64>,
+    keys: [Option<u64>; 2],
+}
+
+fn keys_in_force(settings: &Settings) -> [Option<u64>; 2] {
+    let in_file =
+        |file: &Optional<PathBuf>, key: &Secret| file.as_ref().map(|_| hash(key.expose().as_bytes()));
+    [
+        in_file(&settings.accesskeyid_file, &settings.accesskeyid),
+        in_file(&settings.secretaccesskey_file, &settings.secretaccesskey),
+    ]
+}
+
 /// A file is watched by its folder: it may be replaced, or be a link that is.
-fn start(path: &Path, heard: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let folder = if path.is_dir() { path.to_owned() } else { parent(path) };
+fn start(files: &Files, heard: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Looking at the files is no change of them.
         let is_change = event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_)));
@@ -61,7 +108,10 @@ fn start(path: &Path, heard: mpsc::Sender<()>) -> notify::Result<RecommendedWatc
             let _due = heard.try_send(());
         }
     })?;
-    watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+    for path in files.paths() {
+        let folder = if path.is_dir() { path.clone() } else { parent(path) };
+        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+    }
     Ok(watcher)
 }
 
@@ -80,8 +130,31 @@ async fn quiet(events: &mut mpsc::Receiver<()>) {
     }
 }
 
-/// None where the files can not be read: that, too, is a change, and the reload says what is wrong.
-async fn fingerprint(path: PathBuf) -> Option<u64> {
-    let read = spawn_blocking(move || PolicyFiles::read(&path).ok().map(|files| files.fingerprint()));
-    read.await.ok().flatten()
+/// None where a file can not be read: that, too, is a change, and the reload says what is wrong.
+async fn fingerprint(files: Files) -> Option<Fingerprint> {
+    spawn_blocking(move || {
+        let policy = match &files.policy {
+            Some(path) => Some(PolicyFiles::read(path).ok()?.fingerprint()),
+            None => None,
+        };
+        let keys = [key(files.access_key_id.as_deref())?, key(files.secret_access_key.as_deref())?];
+        Some(Fingerprint { policy, keys })
+    })
+    .await
+    .ok()
+    .flatten()
+}
+
+/// The fingerprint of a key as it is read from a file; the outer none is a file that can not be read.
+fn key(path: Option<&Path>) -> Option<Option<u64>> {
+    let Some(path) = path else { return Some(None) };
+    let mut text = String::new();
+    File::open(path).ok()?.take(MOST_KEY_BYTES).read_to_string(&mut text).ok()?;
+    Some(Some(hash(text.trim().as_bytes())))
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }

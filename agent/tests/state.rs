@@ -199,3 +199,29 @@ fn a_response_is_joined_to_its_request_and_counts() {
     assert_eq!(code(&agent, ATTACK, "192.0.2.7"), 406);
     assert!(agent.is_alive());
 }
+
+#[test]
+fn reads_keys_when_their_files_change() {
+    let dir = TempDir::new().unwrap();
+    let keys = dir.path().join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(keys.join(name), text).unwrap();
+    write("id", "first-id");
+    write("secret", "first-secret\n");
+    let mut command = command(&dir);
+    command
+        .env_remove("SIGSCI_ACCESSKEYID")
+        .env_remove("SIGSCI_SECRETACCESSKEY")
+        .env("SIGSCI_ACCESSKEYID_FILE", keys.join("id"))
+        .env("SIGSCI_SECRETACCESSKEY_FILE", keys.join("secret"));
+    let mut said = Vec::new();
+    let agent = Agent::start_and_hear(dir, &mut command, &mut said);
+    write("secret", "second-secret\n");
+    agent.await_log("reloaded");
+    write("id", "");
+    let line = agent.await_log("cannot reload");
+    assert!(line.contains("accesskeyid") && !line.contains("second-secret"), "{line}");
+    write("id", "second-id");
+    agent.await_log("reloaded");
+    assert_eq!(code(&agent, "/hello?name=bob", "192.0.2.1"), 200);
+}

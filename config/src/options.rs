@@ -18,8 +18,8 @@ table! {
     pub struct Settings {
         "accesskeyid" accesskeyid: Secret = "", Active, "Public half of the key pair that names this agent's site. Required.";
         "secretaccesskey" secretaccesskey: Secret = "", Active, "Secret half of the key pair. Required.";
-        "accesskeyid-file" accesskeyid_file: Optional<PathBuf> = "", Active, "File that holds accesskeyid; read again on reload.";
-        "secretaccesskey-file" secretaccesskey_file: Optional<PathBuf> = "", Active, "File that holds secretaccesskey; read again on reload.";
+        "accesskeyid-file" accesskeyid_file: Optional<PathBuf> = "", Active, "File that holds accesskeyid; read again when it changes.";
+        "secretaccesskey-file" secretaccesskey_file: Optional<PathBuf> = "", Active, "File that holds secretaccesskey; read again when it changes.";
         "config" config: PathBuf = "/etc/sigsci/agent.conf", Active, "Configuration file. A missing file is an error only where this option names it.";
 
         "rpc-address" rpc_address: RpcAddress = "unix:/var/run/sigsci.sock", Active, "Where modules and the filter reach the agent.";

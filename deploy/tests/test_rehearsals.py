@@ -1,5 +1,6 @@
 """Manifests played with processes: traffic, attacks, and a rolling restart under load."""
 
+import time
 import unittest
 
 from manifests import objects
@@ -61,3 +62,64 @@ class Rehearsal(unittest.TestCase):
         self.addCleanup(service.close)
         self.assert_protects(service.start())
         self.assert_restarts(service)
+
+
+def part(docs, name):
+    """A container of the module's pod."""
+    spec = next(doc for doc in docs if doc["kind"] == "Deployment")["spec"]["template"]["spec"]
+    return next(container for container in spec["containers"] if container["name"] == name)
+
+
+def unmount(docs, name, folder):
+    """Takes a volume from a container."""
+    mounts = part(docs, name)["volumeMounts"]
+    mounts.remove(next(mount for mount in mounts if mount["mountPath"] == folder))
+
+
+class Broken(unittest.TestCase):
+    """A rehearsal fails where a cluster would."""
+
+    def pod(self, breaking):
+        """One pod of a broken manifest, if it gets ready."""
+        docs = objects("module/overlays/blocking")
+        breaking(docs)
+        service = Service(Cluster(docs), "shop", "shop")
+        self.addCleanup(service.close)
+        service.pod()
+        return service
+
+    def test_a_container_that_cannot_start_is_noticed(self):
+        for breaking in [
+            lambda docs: unmount(docs, "nginx", "/tmp"),
+            lambda docs: unmount(docs, "nginx", "/usr/share/portcullis/lua"),
+            lambda docs: unmount(docs, "portcullis-agent", "/sigsci/policy"),
+            lambda docs: unmount(docs, "portcullis-agent", "/sigsci/keys"),
+            lambda docs: part(docs, "portcullis-agent").update(args=["check"]),
+        ]:
+            with self.assertRaisesRegex(AssertionError, "has ended"):
+                self.pod(breaking)
+
+    def test_a_user_that_is_root_is_noticed(self):
+        with self.assertRaisesRegex(AssertionError, "the user is root"):
+            self.pod(lambda docs: part(docs, "portcullis-agent")["securityContext"].update(runAsUser=0))
+
+    def test_a_module_that_cannot_reach_the_agent_is_noticed(self):
+        service = self.pod(lambda docs: unmount(docs, "nginx", "/sigsci/tmp"))
+        self.assertEqual(service.ask().seen("X-SigSci-AgentResponse"), [])
+        self.assertEqual(service.ask(ATTACK).status, 200)
+
+    def test_a_pre_stop_that_fails_is_noticed(self):
+        service = self.pod(lambda docs: part(docs, "nginx")["lifecycle"]["preStop"]["exec"].update(command=["nothing"]))
+        with self.assertRaisesRegex(AssertionError, "preStop fails"):
+            service.endpoints[0].terminate()
+
+    def test_a_restart_without_pre_stop_fails_requests(self):
+        def breaking(docs):
+            del part(docs, "nginx")["lifecycle"]
+            del part(docs, "shop")["lifecycle"]
+
+        service = self.pod(breaking)
+        service.endpoints[0].end(service.endpoints[0].container("nginx"), time.monotonic() + 20)
+        # The endpoint list learns of it later.
+        with self.assertRaises(OSError):
+            service.ask()
