@@ -5,9 +5,9 @@ import unittest
 
 from manifests import objects
 from rehearsal.client import FORM
-from rehearsal.parts import ATTACK
+from rehearsal.parts import ATTACK, BLOCK
 from rehearsal.pod import Cluster
-from rehearsal.service import Load, Service
+from rehearsal.service import Load, RpcService, Service
 
 SQL = b"id=1' OR '1'='1"
 
@@ -62,6 +62,18 @@ class Rehearsal(unittest.TestCase):
         self.addCleanup(service.close)
         self.assert_protects(service.start())
         self.assert_restarts(service)
+
+    def test_the_agent_as_a_service(self):
+        docs = objects("service/base")
+        next(doc for doc in docs if doc["kind"] == "ConfigMap")["data"]["policy.json"] = BLOCK
+        service = RpcService(Cluster(docs), "portcullis-agent", "portcullis-agent")
+        self.addCleanup(service.close)
+        service.start()
+        load = Load(service, [("/hello?name=bob", 200), (ATTACK, 406)])
+        ends = service.restart()
+        count, wrong = load.end()
+        self.assertEqual((wrong, ends), ([], [{"portcullis-agent": 0}] * 2), f"of {count}")
+        self.assertGreater(count, 100)
 
 
 def part(docs, name):
