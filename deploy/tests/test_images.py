@@ -99,8 +99,6 @@ class Agent(unittest.TestCase):
 
     def test_runs_with_nothing_but_itself(self):
         chroot = ["chroot", "--userspec=65532:65532", self.root]
-        if os.getuid() != 0:
-            self.fail("needs root, or a user namespace")
         said = subprocess.run([*chroot, *self.config["Entrypoint"], "--version"], check=True, stdout=subprocess.PIPE)
         version = self.config["Labels"]["org.opencontainers.image.version"]
         self.assertEqual(said.stdout.decode(), f"portcullis-agent {version}\n")
