@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// Descriptors beside those of connections.
 const SPARE_FILES: u64 = 64;
@@ -19,6 +19,17 @@ pub fn raise_file_limit(connections: usize) {
     let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(SPARE_FILES);
     if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < wanted) {
         warn!(files, connections, "the limit of open files is lower than max-connections needs");
+    }
+}
+
+/// How much less than others a thread gets that nobody waits for.
+const NICE: i32 = 10;
+
+/// Has this thread step back behind those that answer. There is no way back, so it must be one of its own.
+pub fn step_back() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
+        debug!(%error, "cannot lower the priority of a thread");
     }
 }
 

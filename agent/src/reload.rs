@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use portcullis_config::Settings;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::config;
@@ -16,6 +15,7 @@ use crate::events::What;
 use crate::health::Health;
 use crate::lines::Lines;
 use crate::logging::Log;
+use crate::process;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 
@@ -71,9 +71,17 @@ impl Reload {
     /// What is wrong with it.
     pub async fn run(self: &Arc<Self>) -> Result<(), String> {
         let reload = Arc::clone(self);
-        // It reads files and builds automata.
-        let outcome = spawn_blocking(move || reload.blocking()).await;
-        let outcome = outcome.unwrap_or_else(|_| Err("the reload has failed".to_owned()));
+        let (done, outcome) = oneshot::channel();
+        // It reads files and builds automata, which may take a second; verdicts come first.
+        let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            process::step_back();
+            // Nobody waits any more where the agent is ending.
+            let _ending = done.send(reload.blocking());
+        });
+        let outcome = match spawned {
+            Ok(_) => outcome.await.unwrap_or_else(|_| Err("the reload has failed".to_owned())),
+            Err(error) => Err(format!("cannot start a thread: {error}")),
+        };
         if let Err(fault) = &outcome {
             self.failed(fault);
         }

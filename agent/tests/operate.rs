@@ -4,7 +4,8 @@
 
 mod common;
 
-use std::net::UdpSocket;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -250,4 +251,46 @@ fn works_by_the_built_in_rules_alone_where_it_is_told_to() {
     });
     assert_eq!(code(&agent), 200);
     assert!(!agent.dir.path().join("uploads.log").exists());
+}
+
+#[test]
+fn sends_records_to_a_collector_and_tries_again_when_it_is_busy() {
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1/logs", collector.local_addr().unwrap());
+    let (agent, admin) = agent(|command, _| {
+        command.env("SIGSCI_OTLP_LOGS_URL", &url).env("SIGSCI_CONTEXT_EXPIRATION", "10ms");
+        command.env("SIGSCI_CLEANER_INTERVAL", "10ms");
+    });
+    assert_eq!(code(&agent), 406);
+    let mut bodies = ["503 Busy", "200 OK"].map(|answer| {
+        let (stream, _) = collector.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut reader = BufReader::new(&stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        (&stream).write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n").as_bytes()).unwrap();
+        String::from_utf8(body).unwrap()
+    });
+    assert_eq!(bodies[0], bodies[1]);
+    let told: serde_json::Value = serde_json::from_str(&std::mem::take(&mut bodies[1])).unwrap();
+    let record = &told["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
+    assert_eq!(record["severityText"], "WARN");
+    let signals = record["attributes"].as_array().unwrap().iter().find(|of| of["key"] == "waf.signals");
+    assert!(signals.unwrap().to_string().contains("XSS"), "{record}");
+    assert!(!told.to_string().contains("hunter2"), "{told}");
+    let deadline = Instant::now() + PATIENCE;
+    while !get(&admin, "/metrics").1.contains("waf_otlp_records_total{outcome=\"sent\"} 1\n") {
+        assert!(Instant::now() < deadline);
+    }
 }

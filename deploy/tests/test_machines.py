@@ -29,10 +29,12 @@ def unit_complaints(text):
     for name in ("NoNewPrivileges", "ProtectHome", "PrivateDevices", "DynamicUser", "RestrictNamespaces"):
         if service.get(name) != "yes":
             found.append(f"{name} is not yes")
-    name, value = service.get("Environment", "=").split("=", 1)
-    if name != "SIGSCI_RPC_ADDRESS" or f"/run/{service.get('RuntimeDirectory')}/" not in value:
-        found.append("the socket is not in the unit's own folder")
-    return found + checks.options({**KEYS, name: value}, {})
+    settings = dict(word.split("=", 1) for word in service.get("Environment", "").split())
+    for name, start, folder in (("SIGSCI_RPC_ADDRESS", "unix:/run/{}/", "RuntimeDirectory"),
+                                ("SIGSCI_SHARED_CACHE_DIR", "/var/lib/{}", "StateDirectory")):
+        if not settings.get(name, "").startswith(start.format(service.get(folder))):
+            found.append(f"{name} is not in the unit's own folder")
+    return found + checks.options({**KEYS, **settings}, {})
 
 
 class Units(unittest.TestCase):
@@ -46,7 +48,8 @@ class Units(unittest.TestCase):
     def test_notices_a_broken_unit(self):
         for old, new in [("ExecStart=/usr/sbin/portcullis-agent", "ExecStart=/usr/sbin/agent"),
                          ("TimeoutStopSec=30", "TimeoutStopSec=10"), ("NoNewPrivileges=yes", "NoNewPrivileges=no"),
-                         ("RuntimeDirectory=sigsci", "RuntimeDirectory=other"), ("-HUP", "-USR1"),
+                         ("RuntimeDirectory=sigsci", "RuntimeDirectory=other"),
+                         ("StateDirectory=sigsci", "StateDirectory=other"), ("-HUP", "-USR1"),
                          ("unix:/run/sigsci/sigsci.sock", "unix:")]:
             self.assertIn(old, self.TEXT)
             self.assertNotEqual(unit_complaints(self.TEXT.replace(old, new, 1)), [], new)

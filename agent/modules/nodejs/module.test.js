@@ -18,15 +18,18 @@ const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'portcullis-module-'))
 const socket = path.join(folder, 'agent.sock')
 const policy = path.join(folder, 'policy.json')
 const agents = new Set()
+const PASSED = { status: 200, text: 'from the application', location: undefined }
 
-fs.writeFileSync(policy, '{"site": {"agentLevel": "block", "immediateBlock": true}}')
+const BLOCK = { site: { agentLevel: 'block', immediateBlock: true } }
 after(() => {
   for (const agent of agents) agent.kill('SIGKILL')
   fs.rmSync(folder, { recursive: true, force: true })
 })
 
-// Starts an agent and waits until it listens; `admin` is where it tells its numbers.
-function startAgent () {
+// Starts an agent with a policy and waits until it listens; `admin` is where it tells its numbers. It remembers nobody.
+function startAgent (rules = BLOCK) {
+  fs.writeFileSync(policy, JSON.stringify(rules))
+  fs.rmSync(path.join(folder, 'cache'), { recursive: true, force: true })
   const env = {
     SIGSCI_ACCESSKEYID: 'id',
     SIGSCI_SECRETACCESSKEY: 'secret',
@@ -90,7 +93,7 @@ function get (port, target, body) {
     request.on('response', (response) => {
       let text = ''
       response.on('data', (data) => { text += data })
-      response.on('end', () => resolve({ status: response.statusCode, text }))
+      response.on('end', () => resolve({ status: response.statusCode, text, location: response.headers.location }))
     })
     request.end(body)
   })
@@ -119,7 +122,7 @@ for (const [kind, make] of Object.entries(kinds)) {
 
     it('passes what is benign, blocks an attack, reports responses', async () => {
       const { agent, admin } = await startAgent()
-      assert.deepStrictEqual(await get(port, '/hello?name=bob'), { status: 200, text: 'from the application' })
+      assert.deepStrictEqual(await get(port, '/hello?name=bob'), PASSED)
       const blocked = await get(port, ATTACK)
       assert.strictEqual(blocked.status, 406)
       assert.ok(!blocked.text.includes('from the application'))
@@ -131,8 +134,45 @@ for (const [kind, make] of Object.entries(kinds)) {
       await ended(agent)
     })
 
+    it('blocks the attacks of an address that was flagged, and nothing else', async () => {
+      const { agent } = await startAgent({ site: { agentLevel: 'block', attackThresholds: [{ interval: 1, threshold: 5 }] } })
+      for (let attack = 0; attack < 5; attack += 1) assert.deepStrictEqual(await get(port, ATTACK), PASSED)
+      assert.strictEqual((await get(port, ATTACK)).status, 406)
+      assert.deepStrictEqual(await get(port, '/hello?name=bob'), PASSED)
+      agent.kill('SIGTERM')
+      await ended(agent)
+    })
+
+    it('sends who attacks elsewhere where the policy says so', async () => {
+      const site = { ...BLOCK.site, blockHTTPCode: 302, blockRedirectURL: '/sorry' }
+      const { agent } = await startAgent({ site })
+      const { status, location } = await get(port, ATTACK)
+      assert.deepStrictEqual({ status, location }, { status: 302, location: '/sorry' })
+      agent.kill('SIGTERM')
+      await ended(agent)
+    })
+
+    it('limits a rate, and passes what is not counted', async () => {
+      const limit = {
+        type: 'rateLimit',
+        reason: 'logins',
+        signal: 'site.login',
+        enabled: true,
+        groupOperator: 'all',
+        conditions: [{ type: 'single', field: 'path', operator: 'equals', value: '/login' }],
+        rateLimit: { threshold: 3, interval: 1, duration: 300, clientIdentifiers: [{ type: 'ip' }] },
+        actions: [{ type: 'blockSignal', signal: 'site.login' }]
+      }
+      const { agent } = await startAgent({ site: { agentLevel: 'block' }, rules: [limit] })
+      for (let login = 0; login < 3; login += 1) assert.strictEqual((await get(port, '/login')).status, 200)
+      assert.strictEqual((await get(port, '/login')).status, 429)
+      assert.deepStrictEqual(await get(port, '/hello?name=bob'), PASSED)
+      agent.kill('SIGTERM')
+      await ended(agent)
+    })
+
     it('passes everything when there is no agent', async () => {
-      assert.deepStrictEqual(await get(port, ATTACK), { status: 200, text: 'from the application' })
+      assert.deepStrictEqual(await get(port, ATTACK), PASSED)
     })
 
     it('passes everything when the agent hangs', async () => {
@@ -141,7 +181,7 @@ for (const [kind, make] of Object.entries(kinds)) {
       // The signal is on its way when kill returns: only a process that stands still hangs.
       const state = () => fs.readFileSync(`/proc/${agent.pid}/stat`, 'utf8').replace(/.*\) /s, '')[0]
       while (state() !== 'T') await new Promise((resolve) => setImmediate(resolve))
-      assert.deepStrictEqual(await get(port, ATTACK), { status: 200, text: 'from the application' })
+      assert.deepStrictEqual(await get(port, ATTACK), PASSED)
       agent.kill('SIGCONT')
       agent.kill('SIGKILL')
       await ended(agent)

@@ -21,6 +21,7 @@ use super::store::{Snapshots, Store, StoreError};
 use crate::clock;
 use crate::counters::Counters;
 use crate::health::Health;
+use crate::process;
 
 /// Records that may wait to be appended, and those appended at once.
 const QUEUE: usize = 4096;
@@ -214,6 +215,7 @@ struct Rounds {
 
 impl Rounds {
     fn run(mut self, ended: &Receiver<()>) {
+        process::step_back();
         let mut due = Instant::now() + self.snapshot();
         loop {
             let wait = due.saturating_duration_since(Instant::now()).min(SYNC);

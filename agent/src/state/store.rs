@@ -6,10 +6,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::geteuid;
 use thiserror::Error;
 use tracing::warn;
 
@@ -71,6 +72,12 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// Somebody else made the folder, and could have put anything there.
+    #[error("shared-cache-dir: {} belongs to another user", folder.display())]
+    Owner {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// There are no more threads.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -88,6 +95,7 @@ impl Store {
             .mode(0o700)
             .create(folder)
             .map_err(|error| failed("make", folder, error))?;
+        ours(folder)?;
         let lock = lock(folder)?;
         let mut store = Self { folder: folder.to_owned(), generation: 0, _lock: lock };
         let found = store.read()?;
@@ -302,6 +310,19 @@ fn journals(folder: &Path) -> io::Result<Vec<u64>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Whether the folder, and the link to it if there is one, is this user's or root's: the default is in a folder where
+/// everybody may make one.
+fn ours(folder: &Path) -> Result<(), StoreError> {
+    let me = geteuid().as_raw();
+    for metadata in [fs::symlink_metadata(folder), fs::metadata(folder)] {
+        let owner = metadata.map_err(|error| failed("look at", folder, error))?.uid();
+        if owner != me && owner != 0 {
+            return Err(StoreError::Owner { folder: folder.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 fn lock(folder: &Path) -> Result<File, StoreError> {

@@ -11,6 +11,7 @@ mod body;
 mod config;
 mod failures;
 mod path;
+mod policy;
 mod scripted;
 mod setup;
 mod verdicts;

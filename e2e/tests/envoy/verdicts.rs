@@ -149,7 +149,7 @@ async fn an_anomalous_response_is_reported_unasked() {
 }
 
 /// The values of a header among those that the application saw.
-fn values(report: &Value, wanted: &str) -> Vec<String> {
+pub(crate) fn values(report: &Value, wanted: &str) -> Vec<String> {
     let headers = report["headers"].as_array().unwrap().iter();
     headers.filter(|pair| pair[0] == wanted).map(|pair| pair[1].as_str().unwrap().to_owned()).collect()
 }

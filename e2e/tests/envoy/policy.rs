@@ -1,0 +1,52 @@
+//! What policies do to requests through the real filter, in a real Envoy, with the real agent.
+
+use portcullis_e2e::client::Ask;
+use portcullis_e2e::samples;
+
+use crate::setup::{PATIENT, Path};
+use crate::verdicts::values;
+
+#[tokio::test]
+async fn the_attacks_of_a_flagged_address_are_stopped_and_nothing_else() {
+    let policy =
+        r#"{"site": {"agentLevel": "block", "attackThresholds": [{"interval": 1, "threshold": 3}]}}"#;
+    let path = Path::with_policy(policy, &[PATIENT]).await;
+    for attack in ["first", "second", "third"] {
+        assert_eq!(path.send(samples::attack(attack).ask).await.status, 200);
+        assert_eq!(path.app.seen(attack), 1);
+    }
+    assert_eq!(path.send(samples::attack("fourth").ask).await.status, 406);
+    assert_eq!(path.app.seen("fourth"), 0);
+    let report = path.send(Ask::get("/hello")).await.report().unwrap();
+    assert!(values(&report, "x-sigsci-tags").contains(&"SITE-FLAGGED-IP".to_owned()), "{report}");
+}
+
+#[tokio::test]
+async fn a_rate_limit_answers_429_and_tags_what_it_counts() {
+    let policy = r#"{"site": {"agentLevel": "block"}, "rules": [{
+        "type": "rateLimit", "reason": "logins", "signal": "site.login", "enabled": true, "groupOperator": "all",
+        "conditions": [{"type": "single", "field": "path", "operator": "equals", "value": "/login"}],
+        "rateLimit": {"threshold": 2, "interval": 1, "duration": 300, "clientIdentifiers": [{"type": "ip"}]},
+        "actions": [{"type": "blockSignal", "signal": "site.login"}]}]}"#;
+    let path = Path::with_policy(policy, &[PATIENT]).await;
+    let report = path.send(Ask::get("/login")).await.report().unwrap();
+    assert_eq!(values(&report, "x-sigsci-tags"), ["SITE.LOGIN"]);
+    assert_eq!(path.send(Ask::get("/login")).await.status, 200);
+    assert_eq!(path.send(Ask::get("/login")).await.status, 429);
+    assert_eq!(path.send(Ask::get("/elsewhere")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_rule_tags_requests_and_stops_with_its_own_status() {
+    let policy = r#"{"site": {"agentLevel": "block"}, "rules": [
+        {"type": "request", "reason": "scrapers", "enabled": true, "groupOperator": "all",
+         "conditions": [{"type": "single", "field": "path", "operator": "like", "value": "/catalogue*"}],
+         "actions": [{"type": "addSignal", "signal": "site.scraper"}]},
+        {"type": "request", "reason": "closed", "enabled": true, "groupOperator": "all",
+         "conditions": [{"type": "single", "field": "path", "operator": "equals", "value": "/closed"}],
+         "actions": [{"type": "block", "responseCode": 451}]}]}"#;
+    let path = Path::with_policy(policy, &[PATIENT]).await;
+    let report = path.send(Ask::get("/catalogue/1")).await.report().unwrap();
+    assert_eq!(values(&report, "x-sigsci-tags"), ["SITE.SCRAPER"]);
+    assert_eq!(path.send(Ask::get("/closed")).await.status, 451);
+}
