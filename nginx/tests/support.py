@@ -40,7 +40,7 @@ class Case(unittest.TestCase):
         """nginx before the application."""
         options.setdefault("server", SERVER % self.app.port)
         nginx = Nginx(self.folder, self.folder / "agent.sock", **options)
-        self.addCleanup(nginx.kill)
+        self.addCleanup(nginx.stop)
         return nginx
 
     def counters(self, nginx):

@@ -80,7 +80,7 @@ class Verdicts(Case):
                 self.agent.reload('{"site": {"agentLevel": "block", "immediateBlock": true, "blockHTTPCode": %d}}' % code)
                 nginx = self.nginx()
                 self.assertEqual(ask(nginx.port, ATTACK).status, code)
-                nginx.kill()
+                nginx.stop()
         self.assertEqual(self.app.seen, [])
 
     def test_shows_the_agent_the_first_part_of_a_long_body_and_passes_it_whole(self):

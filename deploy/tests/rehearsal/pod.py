@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
@@ -147,13 +148,14 @@ class Pod:
         return next(one for one in self.all() if one.name == name)
 
     def await_ready(self):
-        """Waits until every container is ready, and alive."""
-        for container in self.all():
-            container.await_probe("startupProbe")
-        for container in self.all():
-            container.await_probe("readinessProbe", 30)
-        for container in self.all():
-            container.await_probe("livenessProbe")
+        """Waits until every container is ready, and alive; one that does not get there is ended."""
+        try:
+            for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+                for container in self.all():
+                    container.await_probe(kind, 30)
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def terminate(self):
@@ -180,6 +182,11 @@ class Pod:
     def kill(self):
         """Leaves nothing behind."""
         for process in [*(container.process for container in self.all()), *self.neighbours]:
+            # Asked first: some programs have children, which a killed parent leaves behind.
+            process.signal(signal.SIGTERM)
+        for process in [*(container.process for container in self.all()), *self.neighbours]:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.ended(3)
             process.kill()
         self.network.close()
         self.holder.cleanup()
