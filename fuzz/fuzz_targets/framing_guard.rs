@@ -1,4 +1,6 @@
 //! The guard of HTTP/1 passes on exactly what came, and decides the same whether it comes at once or in pieces.
+//!
+//! How much of a body that is refused later has passed by then is left to how it came.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +22,10 @@ fuzz_target!(|bytes: &[u8]| {
         rest = more;
     }
     assert_eq!(in_pieces, outcome);
-    assert_eq!(passed_in_pieces, passed);
+    assert!(bytes.starts_with(&passed_in_pieces), "the guard changed a byte");
+    if outcome.is_ok() {
+        assert_eq!(passed_in_pieces, passed);
+    }
     assert_eq!(guard.heads(), whole.heads());
     assert_eq!(guard.refused_in(), whole.refused_in());
 });

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::command::{root, run, succeeds, target};
+use crate::command::{root, run, target};
 use crate::test::Absent;
 
 /// Executions of a target, and the seconds after which it stops before them.
@@ -30,9 +30,9 @@ pub(crate) fn smoke() -> Result<()> {
         command.args(["run", "nightly"]).env_remove("RUSTUP_TOOLCHAIN");
         command
     };
-    if !succeeds(nightly().args(["rustc", "--version"])) {
+    let Some(host) = host(nightly().args(["rustc", "-vV"])) else {
         return Err(Absent("no nightly compiler: rustup toolchain install nightly --profile minimal").into());
-    }
+    };
     let folder = root()?.join("fuzz");
     let names = targets(&folder)?;
     let out = target()?.join("fuzz");
@@ -41,11 +41,13 @@ pub(crate) fn smoke() -> Result<()> {
         .arg(folder.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&out)
+        // Named, it keeps the flags away from build scripts, which could not be linked with them.
+        .args(["--target", &host])
         .env("RUSTFLAGS", FLAGS))?;
     for name in names {
         let artifacts = out.join("artifacts").join(&name);
         std::fs::create_dir_all(&artifacts)?;
-        let mut command = Command::new(out.join("smoke").join(&name));
+        let mut command = Command::new(out.join(&host).join("smoke").join(&name));
         command.args([RUNS, SECONDS, "-seed=1", "-max_len=256", "-timeout=10", "-rss_limit_mb=1024"]);
         command.args(["-print_final_stats=1", "-verbosity=0"]);
         command.arg(format!("-artifact_prefix={}/", artifacts.display()));
@@ -68,6 +70,13 @@ pub(crate) fn smoke() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// The machine that the compiler builds for where nobody says otherwise; none where there is no compiler.
+fn host(version: &mut Command) -> Option<String> {
+    let output = version.output().ok().filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
 }
 
 /// Every target by name, so that none is forgotten.
