@@ -9,7 +9,7 @@ use crate::patches::{self, Patch, UnknownPatch};
 use crate::possible::Possible;
 use crate::request::{Request, Response};
 use crate::signal::{Location, Signal, Signals, Tag};
-use crate::value::{Field, Finding, Value};
+use crate::value::{Field, Finding, Part, Value};
 
 /// Finds signals in requests and responses.
 ///
@@ -106,6 +106,15 @@ impl Engine {
         inspection.finish()
     }
 
+    /// The parameters of the body, name and value, as an application reads them from a form, JSON, multipart or XML; within
+    /// the budgets, and decoded once. Nothing is looked for in them.
+    pub fn post_parameters(&self, request: &Request<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut inspection = Inspection::new(self);
+        inspection.collected = Some(Vec::new());
+        input::walk_body(request, &mut inspection);
+        inspection.collected.unwrap_or_default()
+    }
+
     /// Reports what `response` says about its request.
     pub fn inspect_response(&self, response: &Response<'_>) -> Signals {
         let mut inspection = Inspection::new(self);
@@ -152,6 +161,8 @@ pub(crate) struct Inspection<'e> {
     trace: Option<Vec<Form>>,
     /// The decoders of the form that comes next; kept only for a trace.
     decoders: Vec<&'static str>,
+    /// Values by name, where these are all that is wanted.
+    collected: Option<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl<'e> Inspection<'e> {
@@ -166,6 +177,7 @@ impl<'e> Inspection<'e> {
             signals: Signals::default(),
             trace: None,
             decoders: Vec::new(),
+            collected: None,
         }
     }
 
@@ -253,6 +265,12 @@ impl<'e> Inspection<'e> {
             }
             _ => *field,
         };
+        if let Some(collected) = &mut self.collected {
+            if field.part == Part::Value && !field.name.is_empty() {
+                collected.push((field.name.to_vec(), decode::plain(&field).into_owned()));
+            }
+            return;
+        }
         decode::forms(&field, self, |inspection, bytes| inspection.form(&field, bytes, &mut fired));
     }
 

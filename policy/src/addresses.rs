@@ -31,10 +31,6 @@ impl Addresses {
         live.next().map(|entry| &entry.source)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.map.is_empty()
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -104,10 +104,6 @@ impl<V> IpMap<V> {
         self.all(address).next().is_some()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.nets.is_empty() && self.open.is_empty()
-    }
-
     pub(crate) fn get_mut(&mut self, pattern: &Pattern) -> Option<&mut V> {
         match pattern {
             Pattern::Net { bits, length } => self.nets.get_mut(&(*length, *bits)),

@@ -25,27 +25,33 @@
 //! # Ok::<(), portcullis_policy::PolicyError>(())
 //! ```
 #![forbid(unsafe_code)]
-#![allow(dead_code)]
 
 mod addresses;
+mod challenge;
+mod count;
 mod decide;
 mod decision;
 mod facts;
 mod ip;
+mod lists;
 mod local;
 mod policy;
 mod read;
 pub mod redact;
 mod respond;
+mod rule;
+mod signals;
 mod site;
 mod source;
 mod state;
+mod stop;
 mod threshold;
 
+pub use crate::challenge::COOKIE as CHALLENGE_COOKIE;
 pub use crate::decision::{Action, Added, Cause, Decision, Event, FollowUp, HeaderEdit, Logging, Page};
-pub use crate::facts::{Facts, Parameter};
+pub use crate::facts::{Facts, Parameter, post_parameters};
 pub use crate::local::{LocalFacts, LocalMode};
-pub use crate::policy::{Needs, Policy};
+pub use crate::policy::{Needs, Policy, Summary};
 pub use crate::respond::Remembered;
 pub use crate::site::{
     AgentMode, AnswerError, AttackThreshold, BlockCode, BlockCodeError, Blocking, Redirect, RedirectError,

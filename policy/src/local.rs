@@ -92,6 +92,6 @@ impl Policy {
 
     /// Whether something can concern a request without signals.
     fn asks_about_clean(&self) -> bool {
-        false
+        self.rules.concern_clean()
     }
 }

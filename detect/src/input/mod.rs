@@ -26,6 +26,11 @@ pub(crate) fn walk(request: &Request<'_>, inspection: &mut Inspection<'_>) {
     body::walk(request, inspection);
 }
 
+/// Hands every field of the body of `request` to `inspection`.
+pub(crate) fn walk_body(request: &Request<'_>, inspection: &mut Inspection<'_>) {
+    body::walk(request, inspection);
+}
+
 /// The parsers by name; each returns how many pieces it handed on.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn named(name: &str) -> Option<fn(&[u8]) -> usize> {

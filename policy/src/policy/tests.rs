@@ -29,7 +29,8 @@ fn state() -> State {
 
 fn decide(policy: &Policy, tags: &[Tag]) -> Decision {
     let request = Request::default();
-    policy.decide(&Facts::new(&request, Some([192, 0, 2, 1].into())), &signals(tags), state().at(NOW))
+    let (facts, signals, state) = (Facts::new(&request, Some([192, 0, 2, 1].into())), signals(tags), state());
+    policy.decide(&facts, &signals, state.at(NOW))
 }
 
 const NOW: u64 = 1_790_000_000_000;

@@ -59,8 +59,3 @@ pub(crate) fn time(reader: &mut Reader, node: &Node) -> Option<Option<u64>> {
         }
     }
 }
-
-/// Reads a time that may be absent.
-pub(crate) fn expiry(reader: &mut Reader, node: &Node) -> Option<u64> {
-    time(reader, node).flatten()
-}

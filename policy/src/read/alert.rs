@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::read::Reader;
 use crate::read::site::interval;
+use crate::signals;
 use crate::source::Node;
 use crate::state::{FlagKind, Interval};
 use crate::threshold::{Counted, Threshold};
@@ -27,6 +28,15 @@ enum Action {
 
 /// Reads an item of `alerts`.
 pub(crate) fn alert(reader: &mut Reader, node: &Node) -> Option<Alert> {
+    read(reader, node, None)
+}
+
+/// Reads an alert of a template, which is on the template's signal.
+pub(crate) fn of(reader: &mut Reader, node: &Node, signal: &Arc<str>) -> Option<Alert> {
+    read(reader, node, Some(signal))
+}
+
+fn read(reader: &mut Reader, node: &Node, signal: Option<&Arc<str>>) -> Option<Alert> {
     let object = reader.object(node)?;
     let words = [
         ("info", Action::Log),
@@ -53,11 +63,21 @@ pub(crate) fn alert(reader: &mut Reader, node: &Node) -> Option<Alert> {
     let seconds = object.int(reader, "blockDurationSeconds", 0..=31_556_900).filter(|seconds| *seconds > 0);
     let enabled = object.bool(reader, "enabled").unwrap_or(true);
     object.finish(reader, &["skipNotifications", "operator", "fieldName", "type", "siteName"]);
-    let Some(tag) = tag.filter(|tag| !tag.is_empty()) else {
-        reader.problem(node, "needs a tagName");
-        return None;
+    let tag = tag.filter(|tag| !tag.is_empty());
+    let signal: Arc<str> = match (tag, signal) {
+        (_, Some(signal)) => Arc::clone(signal),
+        (Some(tag), None) => match signals::canonical(&tag) {
+            Some(name) => name.into(),
+            None => {
+                reader.problem(node, format!("there is no signal called {tag:?}"));
+                return None;
+            }
+        },
+        (None, None) => {
+            reader.problem(node, "needs a tagName");
+            return None;
+        }
     };
-    let signal: Arc<str> = tag.into();
     let action = action?;
     if let Action::Immediate = action {
         return enabled.then_some(Alert::Immediate(signal));
@@ -115,7 +135,12 @@ pub(crate) fn threshold(reader: &mut Reader, node: &Node) -> Option<Alert> {
         }
     }
     object.finish(reader, &["dontNotify", "scope"]);
-    let signal: Arc<str> = signal?.into();
+    let signal = signal?;
+    let Some(signal) = signals::canonical(&signal) else {
+        reader.problem(node, format!("there is no signal called {signal:?}"));
+        return None;
+    };
+    let signal: Arc<str> = signal.into();
     let threshold = Threshold {
         name: name.map_or_else(|| Arc::clone(&signal), Arc::from),
         counted: Counted::Signal(signal),

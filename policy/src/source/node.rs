@@ -42,3 +42,37 @@ impl Kind {
         }
     }
 }
+
+impl Node {
+    /// What it says, without places: equal for equal trees, whatever the order of keys.
+    pub(crate) fn render(&self, out: &mut String) {
+        use std::fmt::Write as _;
+        // Writing to a text can not fail.
+        let _written = match &self.kind {
+            Kind::Null => write!(out, "null"),
+            Kind::Bool(value) => write!(out, "{value}"),
+            Kind::Int(value) => write!(out, "{value}"),
+            Kind::Float(value) => write!(out, "{value}"),
+            Kind::Text(value) => write!(out, "{value:?}"),
+            Kind::List(items) => {
+                out.push('[');
+                for item in items {
+                    item.render(out);
+                    out.push(',');
+                }
+                write!(out, "]")
+            }
+            Kind::Map(pairs) => {
+                let mut sorted: Vec<_> = pairs.iter().collect();
+                sorted.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+                out.push('{');
+                for (key, value) in sorted {
+                    let _written = write!(out, "{:?}:", key.name);
+                    value.render(out);
+                    out.push(',');
+                }
+                write!(out, "}}")
+            }
+        };
+    }
+}

@@ -10,7 +10,7 @@ mod snapshot;
 mod table;
 mod window;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
@@ -21,6 +21,7 @@ pub use self::counter::{Counts, Interval};
 pub use self::flag::{Flag, FlagKind};
 pub use self::journal::{Change, Journal};
 pub use self::secret::Secret;
+pub(crate) use self::secret::mac;
 pub use self::snapshot::StateError;
 
 use self::counter::Counter;
@@ -306,6 +307,11 @@ impl State {
         slot.map(|counter| counter.add(second, more)).unwrap_or_default()
     }
 
+    /// Counts a signal from `address` once, outside any decision.
+    pub fn tally(&self, address: std::net::IpAddr, signal: &str, now: u64) -> Counts {
+        self.count(Client::new(address, 64), signal_id(signal), 1, now)
+    }
+
     /// The counts of a signal from `client`.
     pub fn counts(&self, client: Client, signal: &str, now: u64) -> Counts {
         let key = (client.halves(), signal_id(signal));
@@ -424,11 +430,6 @@ fn seconds(millis: u64) -> u32 {
 fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     // A thread that failed left entries that are whole: each is changed in one step.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A cause that stands for an operator's own hand.
-pub(crate) fn by_hand() -> Arc<str> {
-    "operator".into()
 }
 
 /// Parts with a lock each.

@@ -1,5 +1,10 @@
 //! What must not leave the request: secrets by the name they stand under, and by what they look like.
 
+mod custom;
+
+pub(crate) use self::custom::Redaction;
+pub use self::custom::{Place, Redactions};
+
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
