@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use portcullis_config::Settings;
 use portcullis_detect::{Response, Signals, Tag};
 use portcullis_policy::{
-    Client, Decision, Event, Facts, Flag, FlagKind, FollowUp, Logging, Policy, Remembered, redact,
+    Client, Decision, Event, Facts, Flag, FlagKind, FollowUp, Logging, Policy, Remembered, post_parameters,
+    redact,
 };
 use tracing::error;
 
@@ -186,7 +187,13 @@ impl Inspector {
         // A fault in the engine must cost one verdict, not a thread and whatever else runs on it.
         let judge = || {
             let signals = snapshot.engine.inspect(&request.seen);
+            // Read once more, without looking for anything: only where a rule asks for it.
+            let post = match policy.needs().post {
+                true => post_parameters(&snapshot.engine, &request.seen),
+                false => Vec::new(),
+            };
             let mut facts = Facts::new(&request.seen, client);
+            facts.post = &post;
             facts.country = country;
             facts.agent = &self.options.author.hostname;
             (facts.ja3, facts.ja4) = (request.ja3, request.ja4);

@@ -30,6 +30,7 @@ pub mod memory;
 pub mod metrics;
 pub mod otlp;
 pub mod outlets;
+pub mod policy_command;
 pub mod policy_files;
 pub mod process;
 pub mod proxy;

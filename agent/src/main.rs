@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use portcullis_agent::{check_config, config, inspect, serve, sleep};
+use portcullis_agent::{check_config, config, inspect, policy_command, serve, sleep};
 
 fn main() -> ExitCode {
     match sleep::asked(std::env::args_os()) {
@@ -33,6 +33,10 @@ fn main() -> ExitCode {
         println!("portcullis-agent {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
+    // Needs no agent's configuration.
+    if let Some((_, words)) = args.split_first().filter(|(first, _)| *first == "policy") {
+        return end(policy_command::run(words).map(|told| print!("{told}")));
+    }
     let result = config::from_process(args.clone()).map_err(anyhow::Error::from).and_then(|resolved| {
         let words: Vec<&str> = resolved.words.iter().map(String::as_str).collect();
         match words.as_slice() {
@@ -58,6 +62,9 @@ const USAGE: &str = "\
 usage: portcullis-agent [OPTION...]                 serve
        portcullis-agent [OPTION...] check-config    print what is in force and where it came from, secrets masked
        portcullis-agent inspect [FILE] [...]        what the engine finds in a request; inspect --help tells more
+       portcullis-agent policy check FILE...        check a policy, and tell everything that is wrong with it
+       portcullis-agent policy explain FILE REQUEST [--from IP] [--country CC] [--times N] [--response CODE]
+                                                    tell what a policy does to the request in a file, and why
        portcullis-agent --help | --usage | --version
 
 Options can also stand in the environment (SIGSCI_MAX_PROCS=2) and in agent.conf (max-procs = 2).

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use portcullis_detect::{Header, Location, Signal, Signals};
-use portcullis_policy::redact::{self, REDACTED};
+use portcullis_policy::redact::{self, REDACTED, Redactions};
 use portcullis_policy::{Decision, Policy};
 use portcullis_protocol::Pair;
 use serde::Serialize;
@@ -52,6 +52,8 @@ pub struct Record {
     server_hostname: Arc<str>,
     server_name: String,
     signals: Vec<Finding>,
+    #[serde(skip)]
+    redactions: Redactions,
     #[serde(rename = "TLSCipher")]
     tls_cipher: String,
     #[serde(rename = "TLSProtocol")]
@@ -135,6 +137,7 @@ impl Record {
         let hidden = found.policy.site.anonymize.then_some(&author.anonymous);
         let address = request.client.map(|client| hidden.map_or(client, |hidden| hidden.of(client)));
         let fields = seen.headers.iter().take(MOST_HEADERS);
+        let redactions = found.policy.redactions().clone();
         Self {
             version: "1",
             timestamp: timestamp(request.millis),
@@ -143,7 +146,7 @@ impl Record {
             protocol: text(seen.protocol),
             remote_addr: address.map_or_else(|| text(request.remote_addr), |client| client.to_string()),
             request_id: id.map(|id| id.to_string()).unwrap_or_default(),
-            request_headers: fields.map(|header| field_of_client(header, hidden)).collect(),
+            request_headers: fields.map(|header| field_of_client(header, hidden, &redactions)).collect(),
             response_code: -1,
             response_headers: Vec::new(),
             response_millis: -1,
@@ -152,7 +155,8 @@ impl Record {
             server_flavor: flavor,
             server_hostname: Arc::clone(&author.hostname),
             server_name: text(seen.authority),
-            signals: findings(found.signals, found.decision),
+            signals: findings(found.signals, found.decision, &redactions),
+            redactions,
             millis: request.millis,
             tls_cipher: text(seen.tls_cipher),
             tls_protocol: text(seen.tls_protocol),
@@ -168,8 +172,12 @@ impl Record {
         self.response_millis = answered.millis;
         self.response_size = answered.size;
         let headers = answered.headers.iter().take(MOST_HEADERS);
-        self.response_headers = headers.map(|(name, value)| field(&Header { name, value })).collect();
-        self.signals.extend(findings(signals, decision));
+        let field = |(name, value): &Pair<'_>| Field {
+            name: text(name),
+            value: cut(self.redactions.response_header(name, value)),
+        };
+        self.response_headers = headers.map(field).collect();
+        self.signals.extend(findings(signals, decision, &self.redactions));
     }
 
     /// When the request came, in milliseconds since 1970; 0 where nobody said.
@@ -187,22 +195,21 @@ impl Record {
     }
 }
 
-fn field(header: &Header<'_>) -> Field {
-    Field { name: text(header.name), value: cut(redact::header(header.name, header.value)) }
-}
-
-/// The same for a request where addresses may have to be hidden: headers of proxies hold them.
-fn field_of_client(header: &Header<'_>, hidden: Option<&Anonymous>) -> Field {
+/// A header of a request, where addresses may have to be hidden: headers of proxies hold them.
+fn field_of_client(header: &Header<'_>, hidden: Option<&Anonymous>, redactions: &Redactions) -> Field {
     let is_address = || ADDRESSES.iter().any(|name| header.name.eq_ignore_ascii_case(name.as_bytes()));
     match hidden {
         Some(_) if is_address() => Field { name: text(header.name), value: REDACTED.to_owned() },
-        Some(_) | None => field(header),
+        Some(_) | None => {
+            let value = cut(redactions.request_header(header.name, header.value));
+            Field { name: text(header.name), value }
+        }
     }
 }
 
 /// What was found without what rules exclude, then what the policy added.
-fn findings(signals: &Signals, decision: &Decision) -> Vec<Finding> {
-    decision.kept(signals).map(finding).chain(added(decision)).collect()
+fn findings(signals: &Signals, decision: &Decision, redactions: &Redactions) -> Vec<Finding> {
+    decision.kept(signals).map(|signal| finding(signal, redactions)).chain(added(decision)).collect()
 }
 
 /// What the policy added.
@@ -218,13 +225,13 @@ pub(crate) fn added(decision: &Decision) -> impl Iterator<Item = Finding> {
 }
 
 /// What may be written down of `signal`.
-pub(crate) fn finding(signal: &Signal) -> Finding {
+pub(crate) fn finding(signal: &Signal, redactions: &Redactions) -> Finding {
     let name = text(&signal.name);
     let (value, redaction) = match signal.location {
         // All that a cookie is good for is to be a secret.
         Location::Cookie => (REDACTED.to_owned(), "cookie"),
-        _ if redact::is_secret(&signal.name) => (REDACTED.to_owned(), "name"),
-        Location::Header => hidden(redact::header(&signal.name, &signal.value), &signal.value),
+        _ if redactions.is_secret(&signal.name) => (REDACTED.to_owned(), "name"),
+        Location::Header => hidden(redactions.request_header(&signal.name, &signal.value), &signal.value),
         Location::Request | Location::Path | Location::UserAgent | Location::Response => {
             hidden(redact::text(&signal.value), &signal.value)
         }

@@ -1,7 +1,7 @@
 //! What a request is judged by, as one immutable value.
 
 use portcullis_config::Settings;
-use portcullis_detect::{Budgets, Engine};
+use portcullis_detect::{Budgets, Engine, UnknownPatch};
 use portcullis_policy::{Policy, PolicyError};
 use thiserror::Error;
 
@@ -34,6 +34,9 @@ pub enum SnapshotError {
     /// The database of countries can not be used.
     #[error(transparent)]
     Countries(#[from] CountriesError),
+    /// The policy switches on a virtual patch that the engine does not have.
+    #[error("policy-file")]
+    Patch(#[from] UnknownPatch),
     /// The policy file is not a policy.
     #[error("policy-file")]
     Policy(#[from] PolicyError),
@@ -54,9 +57,10 @@ impl Snapshot {
         let countries = settings.geo_database.as_ref().map(|path| Countries::open(path)).transpose()?;
         let mut budgets = Budgets::default();
         budgets.body_bytes = usize::try_from(settings.inspection_max_content_length.0).unwrap_or(usize::MAX);
-        let engine = Engine::new(budgets);
+        let policy = policy.unwrap_or_default();
+        let engine = Engine::new(budgets).with_patches(policy.patches())?;
         let fingerprint = files.map(|files| files.fingerprint()).unwrap_or_default();
-        Ok(Self { engine, policy: policy.unwrap_or_default(), countries, fingerprint })
+        Ok(Self { engine, policy, countries, fingerprint })
     }
 
     /// One that judges by `policy` alone.

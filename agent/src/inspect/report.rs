@@ -2,6 +2,7 @@
 
 use portcullis_detect::{Engine, Form, Kind, Request, Signal, Signals};
 use portcullis_policy::Decision;
+use portcullis_policy::redact::Redactions;
 use serde::Serialize;
 
 use super::Shown;
@@ -88,7 +89,7 @@ impl Report {
 
 impl Found {
     fn new(signal: &Signal, forms: &[Form], shown: Shown) -> Self {
-        let finding = record::finding(signal);
+        let finding = record::finding(signal, &Redactions::default());
         let open = shown == Shown::Everything || finding.redaction == "none";
         let form = origin(signal, forms);
         let kind = match signal.tag.kind() {

@@ -1,6 +1,7 @@
 //! Redactions that an operator adds.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::{REDACTED, header, is_secret};
 
@@ -24,14 +25,14 @@ pub(crate) struct Redaction {
 }
 
 /// The redactions in force: those that always are, and the operator's.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redactions {
-    own: HashSet<Redaction>,
+    own: Arc<HashSet<Redaction>>,
 }
 
 impl Redactions {
     pub(crate) fn new(own: Vec<Redaction>) -> Self {
-        Self { own: own.into_iter().collect() }
+        Self { own: Arc::new(own.into_iter().collect()) }
     }
 
     /// A request header's value as it may be shown.

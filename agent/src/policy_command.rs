@@ -1,0 +1,275 @@
+//! `policy check` and `policy explain`: what a policy is, and what it does to a request, without an agent.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use portcullis_detect::{Body, Budgets, Engine, Header, Request, Response};
+use portcullis_policy::{Action, Decision, Facts, Policy, Secret, Source, State, StateLimits};
+
+use crate::policy_files::PolicyFiles;
+
+/// Runs what stands behind `policy` on the command line, and says what it found.
+///
+/// # Errors
+///
+/// When a file can not be read or is no policy, or the words are no command.
+pub fn run(words: &[String]) -> anyhow::Result<String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["check", files @ ..] if !files.is_empty() => check(files),
+        ["explain", policy, request, options @ ..] => explain(policy, request, &Options::read(options)?),
+        _ => bail!("expected: {USAGE}"),
+    }
+}
+
+/// What can be written behind `policy`.
+pub const USAGE: &str = "policy check FILE... | policy explain FILE REQUEST [--from IP] [--country CC] [--times N] \
+                         [--response CODE]";
+
+fn check(files: &[&str]) -> anyhow::Result<String> {
+    let policy = compile(files)?;
+    let mut out = String::new();
+    for warning in policy.warnings() {
+        writeln!(out, "warning: {warning}")?;
+    }
+    let has = policy.summary();
+    writeln!(
+        out,
+        "ok; mode {:?}, {} rules ({} rate limits), {} thresholds, {} addresses allowed and {} blocked, {} virtual patches",
+        policy.site.mode, has.rules, has.rate_limits, has.thresholds, has.allowed, has.blocked, has.patches
+    )?;
+    Ok(out)
+}
+
+fn compile(files: &[&str]) -> anyhow::Result<Policy> {
+    let read: Vec<_> =
+        files.iter().map(|file| PolicyFiles::read(Path::new(file))).collect::<Result<_, _>>()?;
+    let sources: Vec<Source<'_>> = read.iter().flat_map(PolicyFiles::sources).collect();
+    Ok(Policy::compile(&sources)?)
+}
+
+#[derive(Debug)]
+struct Options {
+    from: IpAddr,
+    country: String,
+    times: u32,
+    response: Option<u16>,
+}
+
+impl Options {
+    fn read(words: &[&str]) -> anyhow::Result<Self> {
+        let mut options =
+            Self { from: IpAddr::from([192, 0, 2, 1]), country: String::new(), times: 1, response: None };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let value = words.next().with_context(|| format!("{word} needs a value"))?;
+            let bad = || format!("{word}: {value:?}");
+            match *word {
+                "--from" => options.from = value.parse().with_context(bad)?,
+                "--country" => options.country = (*value).to_owned(),
+                "--times" => options.times = value.parse().with_context(bad)?,
+                "--response" => options.response = Some(value.parse().with_context(bad)?),
+                other => bail!("{other} is no option of policy explain: {USAGE}"),
+            }
+        }
+        if options.times == 0 || options.times > MOST_TIMES {
+            bail!("--times: not within 1 and {MOST_TIMES}");
+        }
+        Ok(options)
+    }
+}
+
+fn explain(policy: &str, request: &str, options: &Options) -> anyhow::Result<String> {
+    let policy = compile(&[policy])?;
+    let path = PathBuf::from(request);
+    let size = std::fs::metadata(&path).with_context(|| format!("cannot read {request}"))?.len();
+    if size > MOST_REQUEST {
+        bail!("{request}: larger than {MOST_REQUEST} bytes");
+    }
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {request}"))?;
+    let parsed = Parsed::new(&bytes).with_context(|| format!("{request}: no request"))?;
+    let request = parsed.request();
+    let engine = Engine::new(Budgets::default()).with_patches(policy.patches())?;
+    let state =
+        State::new(StateLimits { counters: 1024, flags: 1024, rates: 1024 }, &Secret::new(b"explain"));
+    let signals = engine.inspect(&request);
+    let mut facts = Facts::new(&request, Some(options.from));
+    facts.country = &options.country;
+    let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
+    for _ in 1..options.times {
+        policy.decide(&facts, &signals, state.at(now));
+    }
+    let decision = policy.explain(&facts, &signals, state.at(now));
+    let mut out = String::new();
+    tell(&mut out, "request", &decision)?;
+    if let Some(code) = options.response {
+        match &decision.remembered {
+            Some(remembered) => {
+                let response = Response { code, target: request.target, headers: &[] };
+                let signals = engine.inspect_response(&response);
+                let answer = policy.respond(remembered, &response, &signals, state.at(now));
+                tell(&mut out, "response", &answer)?;
+            }
+            None => writeln!(out, "response: no rule asks about it")?,
+        }
+    }
+    Ok(out)
+}
+
+fn tell(out: &mut String, what: &str, decision: &Decision) -> std::fmt::Result {
+    for (number, step) in decision.trail.iter().enumerate() {
+        writeln!(out, "{:>3}. {step}", number + 1)?;
+    }
+    let names: Vec<&str> = decision.names().collect();
+    writeln!(out, "{what}: {}", describe(&decision.action))?;
+    if let Some(would) = &decision.would {
+        writeln!(out, "in mode block: {}", describe(would))?;
+    }
+    if !names.is_empty() {
+        writeln!(out, "signals: {}", names.join(", "))?;
+    }
+    for event in &decision.events {
+        writeln!(out, "event: {event:?}")?;
+    }
+    Ok(())
+}
+
+fn describe(action: &Action) -> String {
+    match action {
+        Action::Allow => "passes".to_owned(),
+        Action::Block { code } => format!("blocked with {}", code.get()),
+        Action::Redirect { redirect } => format!("sent to {} with {}", redirect.location(), redirect.code()),
+    }
+}
+
+/// A request as it stands in a file: as on the wire, with either kind of line end.
+struct Parsed<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    protocol: &'a [u8],
+    headers: Vec<Header<'a>>,
+    body: &'a [u8],
+}
+
+impl<'a> Parsed<'a> {
+    fn new(bytes: &'a [u8]) -> anyhow::Result<Self> {
+        let mut rest = bytes;
+        let mut words = line(&mut rest).split(|byte| *byte == b' ');
+        let (Some(method), Some(target)) = (words.next(), words.next()) else {
+            bail!("the first line is not METHOD TARGET PROTOCOL");
+        };
+        let protocol = words.next().unwrap_or(b"HTTP/1.1");
+        let mut headers = Vec::new();
+        loop {
+            let header = line(&mut rest);
+            if header.is_empty() {
+                break;
+            }
+            let Some(colon) = header.iter().position(|byte| *byte == b':') else {
+                bail!("the header {:?} has no colon", String::from_utf8_lossy(header));
+            };
+            let (name, value) = header.split_at(colon);
+            headers.push(Header { name, value: value.get(1..).unwrap_or_default().trim_ascii() });
+        }
+        Ok(Self { method, target, protocol, headers, body: rest })
+    }
+
+    fn request(&self) -> Request<'_> {
+        let host = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
+        Request {
+            method: self.method,
+            scheme: b"http",
+            authority: host.map(|host| host.value).unwrap_or_default(),
+            target: self.target,
+            protocol: self.protocol,
+            headers: &self.headers,
+            body: Body { bytes: self.body, truncated: false },
+            ..Request::default()
+        }
+    }
+}
+
+/// Takes a line off `rest`.
+fn line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    let line = rest.get(..end).unwrap_or_default();
+    *rest = rest.get(end + 1..).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+const MOST_TIMES: u32 = 100_000;
+const MOST_REQUEST: u64 = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(policy: &str, request: &str, options: &[&str]) -> anyhow::Result<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let (rules, asked) = (folder.path().join("policy.yaml"), folder.path().join("request.txt"));
+        std::fs::write(&rules, policy).unwrap();
+        std::fs::write(&asked, request).unwrap();
+        let words = ["explain", rules.to_str().unwrap(), asked.to_str().unwrap()];
+        run(&words.iter().chain(options).map(|&word| word.to_owned()).collect::<Vec<_>>())
+    }
+
+    const POLICY: &str = "site: { agentLevel: block }\nrules:\n  - type: request\n    id: r1\n    reason: admin\n    conditions:\n      - { type: single, field: path, operator: equals, value: /admin }\n    actions: [{ type: block, responseCode: 403 }]\n";
+
+    #[test]
+    fn explains_which_rule_decided() {
+        let told =
+            told(POLICY, "GET /admin HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: curl/8\r\n\r\n", &[])
+                .unwrap();
+        assert!(told.contains("rule r1 (admin): holds"), "{told}");
+        assert!(
+            told.contains("stopped: rule r1 stops it") && told.contains("request: blocked with 403"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn repeats_a_request_until_a_threshold_is_reached() {
+        let attack = "GET /?q=%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\nHost: a\nUser-Agent: x\n\n";
+        let once = told(POLICY, attack, &["--from", "2001:db8::1"]).unwrap();
+        assert!(once.contains("request: passes"), "{once}");
+        let often = told(POLICY, attack, &["--times", "51"]).unwrap();
+        assert!(often.contains("request: blocked with 406"), "{often}");
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_policy_request_and_words() {
+        assert!(
+            told("site: { colour: red }", "GET / HTTP/1.1\n\n", &[])
+                .unwrap_err()
+                .to_string()
+                .contains("site.colour")
+        );
+        assert!(format!("{:#}", told(POLICY, "GET\n\n", &[]).unwrap_err()).contains("the first line"));
+        assert!(
+            told(POLICY, "GET / HTTP/1.1\n\n", &["--from"])
+                .unwrap_err()
+                .to_string()
+                .contains("needs a value")
+        );
+        assert!(run(&["explain".to_owned()]).unwrap_err().to_string().contains("policy check"));
+    }
+
+    #[test]
+    fn checks_files_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rules, lists) = (folder.path().join("a.yaml"), folder.path().join("lists.json"));
+        std::fs::write(&rules, "rules:\n  - type: request\n    conditions:\n      - { type: single, field: ip, operator: inList, value: site.a }\n    actions: [{ type: allow }]\n").unwrap();
+        let check = |files: &[&Path]| {
+            let words = files.iter().map(|file| file.to_str().unwrap().to_owned());
+            run(&["check".to_owned()].into_iter().chain(words).collect::<Vec<_>>())
+        };
+        assert!(check(&[&rules]).unwrap_err().to_string().contains("there is no list called \"site.a\""));
+        std::fs::write(&lists, r#"[{"name": "a", "type": "ip", "entries": ["192.0.2.1"]}]"#).unwrap();
+        let told = check(&[&rules, &lists]).unwrap();
+        assert!(told.starts_with("ok; mode Log, 1 rules"), "{told}");
+        assert_eq!(check(&[folder.path()]).unwrap(), told);
+    }
+}
