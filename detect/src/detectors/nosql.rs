@@ -155,6 +155,10 @@ fn script(bytes: &[u8]) -> Option<Finding> {
     let start = quote.map_or(0, |at| at + 1);
     let mut cursor = Cursor::new(bytes);
     cursor.seek(start);
+    if quote.is_none() {
+        // The value stands where a number belongs.
+        cursor.take_while(|byte| byte.is_ascii_digit());
+    }
     cursor.take_while(|byte| byte.is_ascii_whitespace() || byte == b')' || byte == b'}');
     if cursor.eat(b"||") || cursor.eat(b"&&") {
         let at = start.saturating_sub(1);

@@ -149,6 +149,12 @@ fn judge(chain: &Chain, bytes: &[u8]) -> Option<&'static str> {
         (0, _) => false,
         (1, Extension::Secret) => whole && chain.escapes,
         (1, _) if chain.system => whole && chain.escapes,
+        (1, _) if is_settings(bytes.get(chain.name.clone()).unwrap_or_default()) => whole && chain.escapes,
+        // `../Program Files/..`
+        (1, _) if chain.after == Edge::Space => {
+            let rest = bytes.get(chain.span.end..).unwrap_or_default();
+            leads && chain.escapes && PROGRAMS.iter().any(|folder| rest.starts_with(folder))
+        }
         (1, _) => false,
         (2..=4, Extension::Asset) => false,
         (2, _) => leads,
@@ -156,6 +162,38 @@ fn judge(chain: &Chain, bytes: &[u8]) -> Option<&'static str> {
     };
     climbs.then_some("TRAVERSAL-CLIMB")
 }
+
+/// What follows `Program` in a path, with the separator.
+const PROGRAMS: [&[u8]; 4] = [b" Files/", b" Files\\", b" Files (x86)", b" files/"];
+
+/// Whether `name` is a script that holds an application's settings: `config.php`, `users.db.php`.
+fn is_settings(name: &[u8]) -> bool {
+    let Some(dot) = name.iter().rposition(|&byte| byte == b'.') else { return false };
+    let (stem, extension) = (name.get(..dot).unwrap_or_default(), name.get(dot + 1..).unwrap_or_default());
+    let is = |list: &[&[u8]], word: &[u8]| list.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let last = stem.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    is(SCRIPTS, extension) && is(SETTINGS, last)
+}
+
+/// Extensions of scripts that a server runs rather than shows.
+const SCRIPTS: &[&[u8]] =
+    &[b"php", b"php3", b"php5", b"phtml", b"asp", b"aspx", b"jsp", b"cfm", b"pl", b"cgi"];
+/// Names of scripts that hold settings.
+const SETTINGS: &[&[u8]] = &[
+    b"config",
+    b"configuration",
+    b"settings",
+    b"database",
+    b"db",
+    b"dbconfig",
+    b"wp-config",
+    b"conn",
+    b"connect",
+    b"connection",
+    b"secrets",
+    b"credentials",
+    b"passwords",
+];
 
 /// What kind of file a name's extension speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,6 +37,11 @@ pub(super) fn hit(bytes: &[u8], bare: bool, steps: &mut Steps) -> Option<Hit> {
         if let Some(span) = sinks::nested(bytes) {
             return Hit::new("XSS-JS", span);
         }
+        if let Some(span) = sinks::handed(bytes)
+            && program::parses(bytes, steps)
+        {
+            return Hit::new("XSS-JS", span);
+        }
     }
     for quote in [b'\'', b'"', b'`'] {
         let closes = memchr::memchr(quote, bytes);

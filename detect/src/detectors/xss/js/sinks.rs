@@ -166,6 +166,25 @@ pub(super) fn nested(bytes: &[u8]) -> Option<Range<usize>> {
     fires.then_some(from..from + outer + 1 + inner + 1)
 }
 
+/// Finds what every probe calls, handed on to be called: `setTimeout(alert,0,1)`, `[alert].forEach(f=>f(1))`.
+pub(super) fn handed(bytes: &[u8]) -> Option<Range<usize>> {
+    memchr::memchr(b'(', bytes)?;
+    memchr::memmem::find_iter(bytes, b"alert").take(8).find_map(|at| {
+        let (before, after) = (bytes.get(..at)?.trim_ascii_end(), bytes.get(at + 5..)?.trim_ascii_start());
+        let timers = [&b"setTimeout("[..], b"setInterval(", b"setImmediate(", b")("];
+        let given = timers.iter().any(|head| before.ends_with(head));
+        // An array of nothing else, or a property that a conversion calls: `{toString:alert}`.
+        let next = after.first();
+        let alone = match before.last() {
+            Some(b'[') => next == Some(&b']'),
+            Some(b':') => next == Some(&b'}'),
+            _ => false,
+        };
+        let ends = matches!(next, None | Some(b')' | b','));
+        ((given && ends) || alone).then_some(at..at + 5)
+    })
+}
+
 /// Finds what every probe calls or reads, by its spelling alone: for text next to markup, where other calls are prose.
 pub(super) fn probe(bytes: &[u8]) -> Option<Range<usize>> {
     let call = memchr::memchr2_iter(b'(', b'`', bytes).find_map(|open| {
