@@ -59,11 +59,17 @@ impl Held {
             Err(_) => Err(Full),
         }
     }
+
+    /// Gives all back early, to go on with nothing.
+    pub fn give_back(&mut self) {
+        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = 0;
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.give_back();
     }
 }
 

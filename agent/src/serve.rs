@@ -105,16 +105,16 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     let handle = proxy.as_ref().map(|proxy| Arc::new(proxy.handle()));
     startup::questions(&in_force, &service, &health, (&requests, handle.clone()), &mut tasks).await?;
     let (drain, watch) = drain::channel();
+    let backlog = u32::try_from(*settings.max_backlog).ok().filter(|backlog| *backlog > 0).unwrap_or(BACKLOG);
+    let envoy = Envoy::bind(settings, &service, &health, backlog).await?;
     // A proxy has no module beside it, unless somebody says so.
     let (listening, address) = if proxy.is_some() && !settings.rpc_address.is_set() {
-        drop(watch);
         (None, None)
     } else {
-        let backlog = u32::try_from(*settings.max_backlog).ok().filter(|backlog| *backlog > 0);
-        let backlog = backlog.unwrap_or(BACKLOG);
-        let listener = bind::bind(&settings.rpc_address, *settings.rpc_socket_mode, backlog).await?;
+        let listener = bind::bind(&settings.rpc_address, *settings.rpc_socket_mode, backlog).await;
+        let listener = listener.context("rpc-address")?;
         let address = listener.address();
-        let serving = listen::serve(listener, Arc::clone(&service), limits(settings), watch);
+        let serving = listen::serve(listener, Arc::clone(&service), limits(settings), watch.clone());
         (Some(tokio::spawn(serving)), Some(address))
     };
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -131,6 +131,9 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
         tasks.spawn(uploads.run(Arc::clone(&service)));
     }
     health.enter(Stage::Serving);
+    // Where there is none, the watch ends here.
+    let connections = limits(settings).connections;
+    let listening_to_envoy = envoy.map(move |envoy| tokio::spawn(envoy.serve(connections, watch)));
     if let Some(path) = settings.startup_probe_filepath.as_ref() {
         startup::probe_file(path)?;
     }
@@ -157,7 +160,7 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     if timeout(grace, drain.done()).await.is_err() {
         warn!(connections = drain.under_way(), "not everything was done within the grace");
     }
-    if let Some(listening) = listening {
+    for listening in [listening, listening_to_envoy].into_iter().flatten() {
         listening.abort();
     }
     if let Some(proxied) = proxied {
@@ -180,6 +183,58 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     log.repeats.sum_up();
     info!(%counters, "stopped");
     Ok(())
+}
+
+/// The gRPC server for Envoy with its address.
+#[cfg(feature = "envoy-grpc")]
+struct Envoy {
+    server: Arc<listen::grpc::Server>,
+    listener: bind::Listener,
+}
+
+#[cfg(feature = "envoy-grpc")]
+impl Envoy {
+    async fn bind(
+        settings: &Settings,
+        service: &Arc<Service>,
+        health: &Arc<Health>,
+        backlog: u32,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(address) = settings.envoy_grpc_address.as_ref() else { return Ok(None) };
+        let (service, health) = (Arc::clone(service), Arc::clone(health));
+        let server = Arc::new(listen::grpc::Server::new(settings, limits(settings), service, health)?);
+        let listener = bind::bind(address, *settings.rpc_socket_mode, backlog).await;
+        let listener = listener.context("envoy-grpc-address")?;
+        info!(option = "envoy-grpc-address", address = listener.address(), "answering");
+        Ok(Some(Self { server, listener }))
+    }
+
+    async fn serve(self, connections: usize, watch: drain::Watch) {
+        self.server.serve(self.listener, connections, watch).await;
+    }
+}
+
+/// Stands in for what this build lacks.
+#[cfg(not(feature = "envoy-grpc"))]
+enum Envoy {}
+
+#[cfg(not(feature = "envoy-grpc"))]
+impl Envoy {
+    async fn bind(
+        settings: &Settings,
+        _service: &Arc<Service>,
+        _health: &Arc<Health>,
+        _backlog: u32,
+    ) -> anyhow::Result<Option<Self>> {
+        if settings.envoy_grpc_address.as_ref().is_some() {
+            bail!("envoy-grpc-address: this build has no gRPC server");
+        }
+        Ok(None)
+    }
+
+    async fn serve(self, _connections: usize, _watch: drain::Watch) {
+        match self {}
+    }
 }
 
 /// The signals that the process obeys.

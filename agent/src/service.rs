@@ -230,6 +230,13 @@ impl Service {
         self.write_down(record);
     }
 
+    /// Writes down a request whose response nobody will report.
+    pub fn unanswered(&self, id: RequestId) {
+        if let Some(context) = self.contexts.take(id) {
+            self.write_down(context.record);
+        }
+    }
+
     /// Notes a module that has started.
     ///
     /// # Errors

@@ -94,11 +94,11 @@ table! {
         "statsd-type" statsd_type: StatsdType = "statsd", Active, "Dialect of the sink.";
         "statsd-interval" statsd_interval: Span = "10s", Active, "How often metrics are sent.";
 
-        "envoy-grpc-address" envoy_grpc_address: Optional<HostPort> = "", Accepted("Envoy is served by the filter over rpc-address"), "ext_authz and access log gRPC server.";
-        "envoy-grpc-cert" envoy_grpc_cert: Optional<PathBuf> = "", Accepted("Envoy is served by the filter over rpc-address"), "Certificate of that server.";
-        "envoy-grpc-key" envoy_grpc_key: Optional<PathBuf> = "", Accepted("Envoy is served by the filter over rpc-address"), "Key of that server.";
-        "envoy-expect-response-data" envoy_expect_response_data: u8 = "0", Accepted("the filter reports responses itself"), "Wait for access log data.";
-        "envoy-extproc-enabled" envoy_extproc_enabled: bool = "false", Accepted("Envoy is served by the filter over rpc-address"), "Serve ext_proc.";
+        "envoy-grpc-address" envoy_grpc_address: Optional<RpcAddress> = "", Active, "Serves Envoy by gRPC: ext_authz, access logs, health and, where it is enabled, ext_proc. A TCP address or a unix socket.";
+        "envoy-grpc-cert" envoy_grpc_cert: Optional<PathBuf> = "", Active, "Certificate chain of that server, PEM: it then speaks TLS only. Read at start.";
+        "envoy-grpc-key" envoy_grpc_key: Optional<PathBuf> = "", Active, "Its key, PEM.";
+        "envoy-expect-response-data" envoy_expect_response_data: u8 = "0", Active, "1: the record of a request that ext_authz asked about waits for Envoy's access log; 0: it is written without its response.";
+        "envoy-extproc-enabled" envoy_extproc_enabled: bool = "false", Active, "Serve ext_proc at envoy-grpc-address.";
         "haproxy-spoa-enabled" haproxy_spoa_enabled: bool = "false", Accepted("HAProxy is served by its Lua module over rpc-address"), "SPOE agent.";
         "haproxy-spoa-address" haproxy_spoa_address: String = "unix:/var/run/sigsci-ha.sock", Accepted("HAProxy is served by its Lua module over rpc-address"), "SPOE listener.";
 

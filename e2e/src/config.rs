@@ -1,6 +1,6 @@
-//! The shipped Envoy configuration, moved to other ports and paths.
+//! The shipped Envoy configurations, moved to other ports and paths.
 //!
-//! What the demo and the tests run is `envoy/envoy.yaml` itself: every edit replaces a text that stands in it exactly
+//! What the demo and the tests run is a file in `envoy/` itself: every edit replaces a text that stands in it exactly
 //! once, so a change of that file which an edit no longer fits is an error here, not a different test.
 
 use std::fmt;
@@ -8,8 +8,26 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// The configuration as it is shipped.
-pub const SHIPPED: &str = include_str!("../../envoy/envoy.yaml");
+/// A configuration as it is shipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shipped {
+    /// `envoy/envoy.yaml`: the filter.
+    Filter,
+    /// `envoy/ext-authz.yaml`.
+    ExtAuthz,
+    /// `envoy/ext-proc.yaml`.
+    ExtProc,
+}
+
+impl Shipped {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Filter => include_str!("../../envoy/envoy.yaml"),
+            Self::ExtAuthz => include_str!("../../envoy/ext-authz.yaml"),
+            Self::ExtProc => include_str!("../../envoy/ext-proc.yaml"),
+        }
+    }
+}
 
 /// The application behind the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +90,15 @@ impl From<std::net::SocketAddr> for Upstream {
 
 /// Where the parts of one run are.
 pub struct Layout<'a> {
+    /// The configuration.
+    pub shipped: Shipped,
     /// The proxy's port; 0 for a free one.
     pub listen: u16,
     /// The application.
     pub upstream: &'a Upstream,
     /// The filter module.
     pub filter: &'a Path,
-    /// The agent's socket.
+    /// Where Envoy asks the agent.
     pub socket: &'a Path,
 }
 
@@ -90,12 +110,22 @@ pub type Edit<'a> = (&'a str, &'a str);
 /// # Errors
 /// When a text to replace is not there exactly once, or a path cannot stand in the file.
 pub fn derive(layout: &Layout<'_>, edits: &[Edit<'_>]) -> Result<String> {
-    let mut text = SHIPPED.to_owned();
+    let mut text = layout.shipped.text().to_owned();
     replace(&mut text, "port_value: 9901", "port_value: 0")?;
     replace(&mut text, "port_value: 10000", &format!("port_value: {}", layout.listen))?;
     replace(&mut text, "socket_address: { address: 127.0.0.1, port_value: 8080 }", &layout.upstream.yaml())?;
-    replace(&mut text, "/usr/local/lib/portcullis/filter.wasm }", &format!("{} }}", quoted(layout.filter)?))?;
-    replace(&mut text, "path: /var/run/sigsci.sock }", &format!("path: {} }}", quoted(layout.socket)?))?;
+    let socket = format!("path: {} }}", quoted(layout.socket)?);
+    match layout.shipped {
+        Shipped::Filter => {
+            let filter = format!("{} }}", quoted(layout.filter)?);
+            replace(&mut text, "/usr/local/lib/portcullis/filter.wasm }", &filter)?;
+            replace(&mut text, "path: /var/run/sigsci.sock }", &socket)?;
+        }
+        Shipped::ExtAuthz | Shipped::ExtProc => {
+            let shipped = "socket_address: { address: 127.0.0.1, port_value: 9999 }";
+            replace(&mut text, shipped, &format!("pipe: {{ {socket}"))?;
+        }
+    }
     if layout.upstream.scheme == Scheme::Https {
         replace(&mut text, "    - name: application\n      type:", &tls(&layout.upstream.host))?;
     }
@@ -125,7 +155,7 @@ fn quoted(path: &Path) -> Result<String> {
 fn replace(text: &mut String, from: &str, to: &str) -> Result<()> {
     match text.matches(from).count() {
         1 => *text = text.replacen(from, to, 1),
-        count => bail!("envoy/envoy.yaml holds `{from}` {count} times, once was expected"),
+        count => bail!("the shipped file holds `{from}` {count} times, once was expected"),
     }
     Ok(())
 }
@@ -146,27 +176,38 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_file_takes_every_edit() {
+    fn every_shipped_file_takes_every_edit() {
         let upstream = Upstream::parse("https://app.internal:8443").unwrap();
-        let layout = Layout {
-            listen: 12345,
-            upstream: &upstream,
-            filter: Path::new("/tmp/a b/filter.wasm"),
-            socket: Path::new("/tmp/a b/agent.sock"),
-        };
-        let text = derive(&layout, &[]).unwrap();
-        assert!(text.contains("port_value: 12345 }"));
-        assert!(text.contains("local: { filename: \"/tmp/a b/filter.wasm\" }"));
-        assert!(text.contains("pipe: { path: \"/tmp/a b/agent.sock\" }"));
-        assert!(text.contains("{ address: \"app.internal\", port_value: 8443 }"));
-        assert!(text.contains("sni: \"app.internal\""));
+        for shipped in [Shipped::Filter, Shipped::ExtAuthz, Shipped::ExtProc] {
+            let layout = Layout {
+                shipped,
+                listen: 12345,
+                upstream: &upstream,
+                filter: Path::new("/tmp/a b/filter.wasm"),
+                socket: Path::new("/tmp/a b/agent.sock"),
+            };
+            let text = derive(&layout, &[]).unwrap();
+            assert!(text.contains("port_value: 12345 }"));
+            assert_eq!(
+                text.contains("local: { filename: \"/tmp/a b/filter.wasm\" }"),
+                shipped == Shipped::Filter
+            );
+            assert!(text.contains("pipe: { path: \"/tmp/a b/agent.sock\" }"));
+            assert!(text.contains("{ address: \"app.internal\", port_value: 8443 }"));
+            assert!(text.contains("sni: \"app.internal\""));
+        }
     }
 
     #[test]
     fn an_edit_that_does_not_fit_is_an_error() {
         let upstream = Upstream::parse("http://127.0.0.1").unwrap();
-        let layout =
-            Layout { listen: 0, upstream: &upstream, filter: Path::new("f"), socket: Path::new("s") };
+        let layout = Layout {
+            shipped: Shipped::Filter,
+            listen: 0,
+            upstream: &upstream,
+            filter: Path::new("f"),
+            socket: Path::new("s"),
+        };
         let error = derive(&layout, &[("no such text", "x")]).unwrap_err();
         assert!(error.to_string().contains("`no such text` 0 times"));
     }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 
 use crate::client::{self, Ask};
-use crate::config::{Edit, Layout, Upstream, derive};
+use crate::config::{Edit, Layout, Shipped, Upstream, derive};
 use crate::process::Process;
 use crate::stats::Stats;
 use crate::wait::until;
@@ -73,6 +73,7 @@ impl Binaries {
 /// A running agent and Envoy. Dropping it kills both and removes its folder.
 pub struct Stack {
     binaries: Binaries,
+    shipped: Shipped,
     agent: Option<Process>,
     envoy: Option<(Process, Addresses)>,
     // Last, so that it goes after the processes that write to it.
@@ -91,8 +92,16 @@ impl Stack {
     /// # Errors
     /// When the folder cannot be made.
     pub fn new(binaries: Binaries) -> Result<Self> {
+        Self::of(Shipped::Filter, binaries)
+    }
+
+    /// The same, of this configuration.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn of(shipped: Shipped, binaries: Binaries) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("portcullis-").tempdir()?;
-        Ok(Self { binaries, agent: None, envoy: None, folder })
+        Ok(Self { binaries, shipped, agent: None, envoy: None, folder })
     }
 
     /// Where the agent listens and Envoy asks.
@@ -101,10 +110,22 @@ impl Stack {
         self.folder.path().join("agent.sock")
     }
 
+    /// Where the agent serves Envoy by gRPC.
+    #[must_use]
+    pub fn grpc_socket(&self) -> PathBuf {
+        self.folder.path().join("envoy.sock")
+    }
+
     /// The folder of logs and configuration, as long as the stack lives.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the agent writes requests down, unless Envoy has the filter.
+    #[must_use]
+    pub fn records(&self) -> PathBuf {
+        self.folder.path().join("data.log")
     }
 
     /// Where clients connect.
@@ -131,7 +152,8 @@ impl Stack {
         let file = self.folder.path().join("policy.json");
         std::fs::write(&file, setup.policy)?;
         let cache = self.folder.path().join("cache");
-        let socket = self.socket();
+        let (shipped, socket, grpc) = (self.shipped, self.socket(), self.grpc_socket());
+        let records = self.records();
         let log = self.folder.path().join("agent.log");
         let mut agent = Process::start("the agent", &self.binaries.agent, &log, |command| {
             for (name, _) in std::env::vars_os() {
@@ -145,6 +167,13 @@ impl Stack {
                 .env("SIGSCI_SHARED_CACHE_DIR", &cache)
                 .env("SIGSCI_ACCESSKEYID", "demo")
                 .env("SIGSCI_SECRETACCESSKEY", "demo");
+            if shipped != Shipped::Filter {
+                command
+                    .env("SIGSCI_ENVOY_GRPC_ADDRESS", format!("unix:{}", grpc.display()))
+                    .env("SIGSCI_ENVOY_EXPECT_RESPONSE_DATA", "1")
+                    .env("SIGSCI_ENVOY_EXTPROC_ENABLED", "true")
+                    .env("SIGSCI_WAF_DATA_LOG", &records);
+            }
             if let Some(time) = setup.inspection_timeout {
                 command.env("SIGSCI_INSPECTION_TIMEOUT", time);
             }
@@ -207,8 +236,12 @@ impl Stack {
     /// # Errors
     /// When an edit does not fit the shipped file.
     pub fn configure(&self, listen: u16, upstream: &Upstream, edits: &[Edit<'_>]) -> Result<PathBuf> {
-        let socket = self.socket();
-        let layout = Layout { listen, upstream, filter: &self.binaries.filter, socket: &socket };
+        let socket = match self.shipped {
+            Shipped::Filter => self.socket(),
+            Shipped::ExtAuthz | Shipped::ExtProc => self.grpc_socket(),
+        };
+        let (shipped, filter) = (self.shipped, &self.binaries.filter);
+        let layout = Layout { shipped, listen, upstream, filter, socket: &socket };
         let config = self.folder.path().join("envoy.yaml");
         std::fs::write(&config, derive(&layout, edits)?)?;
         Ok(config)

@@ -34,5 +34,5 @@ pub use crate::inspect::{
     Action, Direction, Edit, Inspect, Judgement, Message, Outcome, Page, Refused, Seen, TlsFacts,
 };
 pub use crate::proxy::{Handle, Proxy, StartError};
-pub use crate::settings::{Listener, SettingsError};
-pub use crate::tls::TlsError;
+pub use crate::settings::{Listener, ServerTls, SettingsError, TlsVersion};
+pub use crate::tls::{TlsError, server as server_config};

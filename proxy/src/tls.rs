@@ -53,7 +53,7 @@ const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 ///
 /// # Errors
 /// Where a file is unreadable, or certificate and key do not fit.
-pub(crate) fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(&tls.certificate)?;
     let key = match &tls.passphrase {
         Some(passphrase) => open(&tls.key, passphrase)?,

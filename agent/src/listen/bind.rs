@@ -33,25 +33,25 @@ enum Socket {
 #[non_exhaustive]
 pub enum BindError {
     /// Another process answers there.
-    #[error("rpc-address: another agent is listening on {}", path.display())]
+    #[error("another agent is listening on {}", path.display())]
     Live {
         /// The socket.
         path: PathBuf,
     },
     /// Something other than a socket is there.
-    #[error("rpc-address: {} exists and is not a socket", path.display())]
+    #[error("{} exists and is not a socket", path.display())]
     NotASocket {
         /// The file.
         path: PathBuf,
     },
     /// The folder of the socket is missing.
-    #[error("rpc-address: folder {} does not exist", folder.display())]
+    #[error("folder {} does not exist", folder.display())]
     NoFolder {
         /// The folder.
         folder: PathBuf,
     },
     /// The system refuses a step.
-    #[error("rpc-address: cannot {step} {address}")]
+    #[error("cannot {step} {address}")]
     System {
         /// The step.
         step: &'static str,

@@ -1,6 +1,8 @@
-//! The RPC address: one listener, two languages.
+//! The RPC address: one listener, two languages; and beside it the gRPC address.
 
 pub mod bind;
+#[cfg(feature = "envoy-grpc")]
+pub mod grpc;
 mod http;
 mod rpc;
 mod stream;
@@ -42,8 +44,26 @@ pub struct Limits {
 }
 
 /// Serves `listener` until `drain` says so, then what had already connected.
-pub async fn serve(mut listener: Listener, service: Arc<Service>, limits: Limits, mut drain: Watch) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+pub async fn serve(listener: Listener, service: Arc<Service>, limits: Limits, drain: Watch) {
+    let asked = Arc::clone(&service);
+    accept(listener, &service, limits.connections, drain, move |stream, drain| {
+        connection(stream, Arc::clone(&asked), limits, drain)
+    })
+    .await;
+}
+
+/// Hands what connects to `serve`, at most `connections` at once, until `drain` says so; then what had already connected.
+async fn accept<F, Served>(
+    mut listener: Listener,
+    service: &Service,
+    connections: usize,
+    mut drain: Watch,
+    serve: F,
+) where
+    F: Fn(Stream, Watch) -> Served,
+    Served: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(connections));
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -55,18 +75,18 @@ pub async fn serve(mut listener: Listener, service: Arc<Service>, limits: Limits
         };
         match accepted {
             Ok(stream) => {
-                let connection = connection(stream, Arc::clone(&service), limits, drain.clone());
+                let connection = serve(stream, drain.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(place);
                 });
             }
-            Err(error) => paused(&error, &service).await,
+            Err(error) => paused(&error, service).await,
         }
     }
     // A module whose connection is dropped after it wrote may wait for ever: nobody new gets in, all others are served.
     for stream in listener.close() {
-        tokio::spawn(connection(stream, Arc::clone(&service), limits, drain.clone()));
+        tokio::spawn(serve(stream, drain.clone()));
     }
 }
 

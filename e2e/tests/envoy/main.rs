@@ -10,6 +10,7 @@
 mod body;
 mod config;
 mod failures;
+mod grpc;
 mod path;
 mod policy;
 mod scripted;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use portcullis_e2e::app::App;
 use portcullis_e2e::client::{Answer, Ask};
-use portcullis_e2e::config::Edit;
+use portcullis_e2e::config::{Edit, Shipped};
 use portcullis_e2e::samples::Sample;
 use portcullis_e2e::stack::{AgentSetup, BLOCKING, Binaries, Stack};
 
@@ -50,6 +50,13 @@ impl Path {
     /// Without any agent.
     pub(crate) async fn alone(edits: &[Edit<'_>]) -> Self {
         Self::finish(Stack::new(Binaries::from_env().unwrap()).unwrap(), None, edits).await
+    }
+
+    /// With the real agent, asked as this configuration does.
+    pub(crate) async fn of(shipped: Shipped, policy: &str, edits: &[Edit<'_>]) -> Self {
+        let mut stack = Stack::of(shipped, Binaries::from_env().unwrap()).unwrap();
+        stack.start_agent(patient_agent(policy)).await.unwrap();
+        Self::finish(stack, None, edits).await
     }
 
     async fn finish(mut stack: Stack, agent: Option<ScriptedAgent>, edits: &[Edit<'_>]) -> Self {
