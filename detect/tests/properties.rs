@@ -235,6 +235,7 @@ fn the_pre_filter_equals_the_full_path_on_regressions() {
     for value in [
         "http://0x7f.1/\n",
         ".\x10\0\0\0\0\0\0\0.\n",
+        "sqlmap\0\0\x01\0fi\0\0/etc/passwd\0f",
         "__import__",
         "\r\nid",
         "base64_decode",

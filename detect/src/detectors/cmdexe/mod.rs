@@ -81,8 +81,10 @@ fn possible(features: Features, word: bool) -> bool {
         | Features::BANG
         | Features::STAR
         | Features::BRACKET;
+    // A control byte ends a word as a space does.
     word || features.any(OPERATORS)
-        || (features.any(Features::SPACE) && features.any(Features::SLASH | Features::HYPHEN | Features::DOT))
+        || (features.any(Features::SPACE | Features::CONTROL)
+            && features.any(Features::SLASH | Features::HYPHEN | Features::DOT))
 }
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
