@@ -95,6 +95,7 @@ impl Judged {
             request_id: self.id.map(|id| id.to_string().into()).unwrap_or_default(),
             request_headers,
             resp_actions: self.verdict.headers.iter().map(edit).collect(),
+            ask_response: false,
         }
     }
 

@@ -22,6 +22,11 @@ impl Clients {
         Self { headers, networks: settings.local_networks.value.clone() }
     }
 
+    /// The headers in which it may stand.
+    pub fn headers(&self) -> &[String] {
+        &self.headers
+    }
+
     /// The client's address. `peer` is that of the socket; where it is not an address, as with a unix socket, its word is
     /// believed only if everybody's is.
     pub fn address(&self, headers: &[Header<'_>], peer: &[u8]) -> Option<IpAddr> {

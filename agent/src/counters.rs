@@ -55,12 +55,17 @@ counters! {
         faulted "faulted" "Requests not inspected because the agent failed on them."
         disabled "disabled" "Requests not inspected because processing is turned off."
     }
+    "waf_filter_requests" "outcome" "Requests that filters judged by themselves, by what became of them" {
+        passed_by_filter "passed" "Requests that a filter let pass without asking."
+        blocked_by_filter "blocked" "Requests that a filter stopped while it could not ask."
+    }
     "waf_inspections_limited" "" "Inspections that spent a budget: part of the request was not read" {
         limited "" "Inspections that spent a budget."
     }
     "waf_reports" "kind" "Responses reported, by how" {
         updates "update" "Responses reported by id."
         posts "post" "Responses reported together with their request."
+        bad_reports "bad" "Reports within a batch that are no message."
     }
     "waf_contexts_lost" "reason" "Requests whose response was never joined to them, and responses without request" {
         expired "expired" "Requests whose response was not reported in time."

@@ -48,6 +48,11 @@ pub enum TemplateError {
 }
 
 impl Templates {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Reads the option.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use portcullis_policy::{
     Client, Decision, Event, Facts, Flag, FlagKind, FollowUp, Logging, Policy, Remembered, post_parameters,
     redact,
 };
+use portcullis_protocol::LocalFacts;
 use tracing::error;
 
 use crate::anonymous::Anonymous;
@@ -20,6 +21,7 @@ use crate::client::Clients;
 use crate::clock;
 use crate::headers::{Facts as Filling, TemplateError, Templates};
 use crate::ids::Ids;
+use crate::local::{self, Circumstances, Every};
 use crate::record::{Author, Found, Record};
 use crate::request::Request;
 use crate::snapshot::Snapshot;
@@ -209,6 +211,29 @@ impl Inspector {
                 Inspected::not(NotInspected::Faulted)
             }
         }
+    }
+
+    /// The answer for a filter that judges by itself and has facts of the version `known`.
+    pub fn local_facts(&self, known: i64) -> Vec<u8> {
+        let snapshot = self.snapshot.load();
+        let options = &self.options;
+        // Whoever wants something of each request, a record or a header, must see it.
+        let every = options.processing == Processing::Disabled
+            || options.recording == Recording::Every
+            || options.sample < 100
+            || !options.headers.is_empty();
+        let named = &snapshot.policy.site.client_headers;
+        let address_headers = if named.is_empty() { options.clients.headers() } else { named };
+        let circumstances = Circumstances {
+            every: if every { Every::Wanted } else { Every::Unwanted },
+            address_headers,
+        };
+        let policy = snapshot.policy.local_facts(self.keeping.state(), clock::millis(), local::MOST);
+        let facts = local::facts(&policy, circumstances);
+        if facts.version == known {
+            return LocalFacts { version: known, unchanged: true, ..LocalFacts::default() }.encode();
+        }
+        facts.encode()
     }
 
     /// What `response` says about its request; `awaited` is what was kept of that.

@@ -25,6 +25,7 @@ pub mod inspector;
 pub mod latency;
 pub mod lines;
 pub mod listen;
+pub mod local;
 pub mod logging;
 pub mod memory;
 pub mod metrics;

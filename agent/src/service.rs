@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use portcullis_detect::{Header, Response, Signals};
 use portcullis_policy::{Action, Client, Decision, Event, Flag, redact};
-use portcullis_protocol::{DecodeError, RpcMsgIn, RpcMsgIn2};
+use portcullis_protocol::{DecodeError, LocalQuery, ReportBatch, RpcMsgIn, RpcMsgIn2};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -235,6 +235,39 @@ impl Service {
         if let Some(context) = self.contexts.take(id) {
             self.write_down(context.record);
         }
+    }
+
+    /// Takes the reports of a batch, each as if it had come alone, and what the filter did by itself.
+    ///
+    /// # Errors
+    ///
+    /// When `message` is not a batch. A report in it that is none is counted.
+    pub fn reports(&self, message: &[u8]) -> Result<(), DecodeError> {
+        let batch = ReportBatch::decode(message)?;
+        let number = |number: i64| u64::try_from(number).unwrap_or(0);
+        self.counters.passed_by_filter.add_many(number(batch.passed));
+        self.counters.blocked_by_filter.add_many(number(batch.blocked));
+        for (kind, report) in &batch.reports {
+            let taken = match &**kind {
+                kind if *kind == *ReportBatch::POST.as_bytes() => self.post_request(report).is_ok(),
+                kind if *kind == *ReportBatch::UPDATE.as_bytes() => self.update_request(report).is_ok(),
+                _ => false,
+            };
+            if !taken {
+                self.counters.bad_reports.add();
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a filter that wants to judge by itself.
+    ///
+    /// # Errors
+    ///
+    /// When `message` is not its question.
+    pub fn local(&self, message: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        let query = LocalQuery::decode(message)?;
+        Ok(self.inspector.local_facts(query.version))
     }
 
     /// Notes a module that has started.

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_protocol::http as wire;
-use portcullis_protocol::{RpcMsgIn2, RpcMsgOut};
+use portcullis_protocol::{LocalFacts, LocalQuery, ReportBatch, RpcMsgIn2, RpcMsgOut};
 use tokio::net::UnixStream;
 
 const ATTACK: &str = "/?q=%3Cscript%3Ealert(document.cookie)%3C/script%3E";
@@ -106,6 +106,42 @@ async fn inspects_large_bodies_and_refuses_endless_ones() {
         }
     }
     assert!(agent.is_alive());
+}
+
+#[tokio::test]
+async fn takes_many_reports_in_one_call() {
+    let agent = Agent::blocking();
+    for mut client in Client::both(&agent).await {
+        let update = RpcMsgIn2 { request_id: "0123456789abcdef01234567".into(), ..RpcMsgIn2::default() };
+        let mut post = message("/missing");
+        post.response_code = Some(404);
+        let reports = vec![
+            (ReportBatch::UPDATE.into(), update.encode().into()),
+            (ReportBatch::POST.into(), post.encode().into()),
+            ("of a kind to come".into(), "x".into()),
+        ];
+        let batch = ReportBatch { passed: 7, blocked: 0, reports };
+        let response = client.post(wire::REPORTS, batch.encode()).await;
+        assert_is_ours(&response);
+        assert_eq!(response.body(), wire::ACK);
+        assert_eq!(client.post(wire::REPORTS, vec![0x90, 0x90]).await.status(), StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test]
+async fn tells_a_filter_what_it_needs_to_judge_by_itself_and_only_news() {
+    let agent = Agent::blocking();
+    for mut client in Client::both(&agent).await {
+        let ask = |version| LocalQuery { version, ..LocalQuery::default() }.encode();
+        let response = client.post(wire::LOCAL, ask(0)).await;
+        assert_is_ours(&response);
+        let facts = LocalFacts::decode(response.body()).unwrap();
+        assert!(facts.blocks && !facts.ask_always && !facts.unchanged && facts.version != 0);
+        assert_eq!(facts.block_code, 406);
+        let again = client.post(wire::LOCAL, ask(facts.version)).await;
+        let again = LocalFacts::decode(again.body()).unwrap();
+        assert_eq!((again.unchanged, again.version), (true, facts.version));
+    }
 }
 
 #[tokio::test]

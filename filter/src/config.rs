@@ -1,56 +1,101 @@
 //! The plugin's configuration: a JSON object, read leniently.
 //!
 //! A proxy refuses to start, or refuses an update, when a plugin rejects its configuration. So nothing here fails: an
-//! unknown key or an unusable value leaves the safe default, and is named in the log and counted.
+//! unknown key or an unusable value leaves the safe default, and is named in the log and counted. What a configuration
+//! may hold is published as `envoy/filter.schema.json`.
+
+mod profile;
+mod reader;
+mod scope;
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+
+use reader::Reader;
+
+pub use profile::{BodyMode, Inspection, Mode, OnFailure, Profile};
+pub use scope::Scope;
 
 /// How the filter works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The proxy's cluster that holds the agent.
     pub agent_cluster: String,
-    /// How long a request waits for its verdict.
-    pub timeout: Duration,
-    /// What becomes of a request without a verdict.
-    pub on_failure: OnFailure,
-    /// When the app sees a request, and how much of its body the agent sees.
-    pub body: BodyMode,
-    /// Bytes of a body that the agent sees.
-    pub max_body: usize,
+    /// How requests are treated, by host and path.
+    pub scope: Scope,
+    /// Whether a route may name the profile of its requests.
+    pub route_metadata: RouteMetadata,
+    /// When the agent is left alone.
+    pub breaker: Breaker,
+    /// How the filter keeps up with what it needs to judge by itself.
+    pub local: Local,
     /// Which responses are reported.
     pub report: Report,
     /// Where TLS fingerprints are found.
     pub fingerprints: Fingerprints,
+    /// Whether access logs can show what became of a request.
+    pub filter_state: FilterState,
+    /// The least grave lines that are logged.
+    pub log_level: LogLevel,
     /// First part of the name of every metric.
     pub metrics_prefix: String,
 }
 
-/// What becomes of a request without a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
-    /// It goes on.
-    Open,
-    /// It is answered with this status.
-    Closed(u16),
+/// Whether a route may name the profile of its requests, as `profile` in its metadata of the namespace `portcullis`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteMetadata {
+    /// Metadata is not looked at, which costs nothing.
+    #[default]
+    Ignored,
+    /// The name counts before host and path.
+    Read,
 }
 
-/// When the application sees a request, and how much of its body the agent sees.
+/// When the agent is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyMode {
-    /// Nothing goes on before the verdict. The host must have `allow_on_headers_stop_iteration` set: without it a
-    /// request with a body would wait for ever.
-    Hold,
-    /// For hosts without that setting: headers go on after a verdict on them alone, the body after a second one.
-    After,
-    /// Bodies are not inspected.
-    None,
+pub struct Breaker {
+    /// Failures in a row after which it is; 0 for never.
+    pub failures: u64,
+    /// How long at first; twice as long each time that it fails again.
+    pub pause: Duration,
+    /// How long at most.
+    pub max_pause: Duration,
+}
+
+/// How the filter keeps up with what it needs to judge by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// How often the agent is asked for news.
+    pub poll: Duration,
+    /// Facts that the agent has not confirmed for so long are not relied upon.
+    pub max_age: Duration,
+}
+
+/// Whether filter state tells of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterState {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+}
+
+/// The least grave lines that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// All.
+    Info,
+    /// Not those about lifecycle.
+    Warn,
+    /// Only those that someone must act upon.
+    Error,
+    /// None.
+    Off,
 }
 
 /// Which responses the agent hears of although it did not ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Whether any response is reported, those that the agent asked for included.
     pub mode: ReportMode,
@@ -60,6 +105,8 @@ pub struct Report {
     pub slow: Duration,
     /// Those of this many bytes.
     pub large: u64,
+    /// The response headers that are reported, in lower case.
+    pub headers: Vec<String>,
 }
 
 /// Whether responses are reported.
@@ -99,42 +146,41 @@ impl Config {
     }
 
     fn read(&mut self, reader: &mut Reader, map: &Map<String, Value>) {
-        let mut fail_open = true;
-        let mut fail_status = DEFAULT_FAIL_STATUS;
+        let mut default = Profile::default();
         for (key, value) in map {
             match key.as_str() {
                 "agent_cluster" => reader.text(key, value, &mut self.agent_cluster),
-                "timeout_ms" => reader.millis(key, value, (5, 2000), &mut self.timeout),
-                "fail_open" => reader.flag(key, value, &mut fail_open),
-                "fail_status" => reader.status(key, value, (400, 599), &mut fail_status),
-                "body" => self.read_body(reader, value),
+                "route_metadata" => {
+                    let mut read = false;
+                    reader.flag(key, value, &mut read);
+                    self.route_metadata = if read { RouteMetadata::Read } else { RouteMetadata::Ignored };
+                }
+                "breaker" => self.breaker.read(reader, value),
+                "local" => self.local.read(reader, value),
                 "report" => self.report.read(reader, value),
                 "fingerprints" => self.fingerprints.read(reader, value),
+                "filter_state" => {
+                    let mut on = true;
+                    reader.flag(key, value, &mut on);
+                    self.filter_state = if on { FilterState::On } else { FilterState::Off };
+                }
+                "log_level" => reader.choice(key, value, LOG_LEVELS, &mut self.log_level),
                 "metrics_prefix" => reader.name(key, value, &mut self.metrics_prefix),
-                _ => reader.unknown(key),
-            }
-        }
-        self.on_failure = if fail_open { OnFailure::Open } else { OnFailure::Closed(fail_status) };
-    }
-
-    fn read_body(&mut self, reader: &mut Reader, value: &Value) {
-        for (key, value) in reader.object("body", value).into_iter().flatten() {
-            match key.as_str() {
-                "mode" => match value.as_str() {
-                    Some("hold") => self.body = BodyMode::Hold,
-                    Some("after") => self.body = BodyMode::After,
-                    Some("none") => self.body = BodyMode::None,
-                    _ => reader.unusable("body.mode", "one of hold, after, none"),
-                },
-                "max_bytes" => {
-                    let mut bytes = 0;
-                    if reader.number("body.max_bytes", value, (1, MAX_BODY_LIMIT), &mut bytes) {
-                        self.max_body = usize::try_from(bytes).unwrap_or(DEFAULT_MAX_BODY);
+                // Read below, once the defaults are known.
+                "profiles" | "scope" => {}
+                _ => {
+                    if default.read(reader, "", key, value) == profile::Known::No {
+                        reader.unknown(key);
                     }
                 }
-                _ => reader.unknown(&format!("body.{key}")),
             }
         }
+        self.scope = Scope::read(reader, default, map.get("profiles"), map.get("scope"));
+    }
+
+    /// Whether any part of the site is judged by the filter itself.
+    pub fn judges(&self) -> bool {
+        self.scope.profiles().any(|profile| profile.mode == Mode::LocalFirst)
     }
 }
 
@@ -142,14 +188,57 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             agent_cluster: "portcullis-agent".to_owned(),
-            timeout: Duration::from_millis(100),
-            on_failure: OnFailure::Open,
-            body: BodyMode::Hold,
-            max_body: DEFAULT_MAX_BODY,
+            scope: Scope::read(&mut Reader::default(), Profile::default(), None, None),
+            route_metadata: RouteMetadata::default(),
+            breaker: Breaker::default(),
+            local: Local::default(),
             report: Report::default(),
             fingerprints: Fingerprints::default(),
+            filter_state: FilterState::On,
+            log_level: LogLevel::Info,
             metrics_prefix: "portcullis".to_owned(),
         }
+    }
+}
+
+impl Breaker {
+    fn read(&mut self, reader: &mut Reader, value: &Value) {
+        for (key, value) in reader.object("breaker", value).into_iter().flatten() {
+            let name = format!("breaker.{key}");
+            match key.as_str() {
+                "failures" => {
+                    reader.number(&name, value, (0, 1000), &mut self.failures);
+                }
+                "pause_ms" => reader.millis(&name, value, (100, 60_000), &mut self.pause),
+                "max_pause_ms" => reader.millis(&name, value, (100, 600_000), &mut self.max_pause),
+                _ => reader.unknown(&name),
+            }
+        }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 5, pause: Duration::from_millis(250), max_pause: Duration::from_secs(8) }
+    }
+}
+
+impl Local {
+    fn read(&mut self, reader: &mut Reader, value: &Value) {
+        for (key, value) in reader.object("local", value).into_iter().flatten() {
+            let name = format!("local.{key}");
+            match key.as_str() {
+                "poll_ms" => reader.millis(&name, value, (100, 60_000), &mut self.poll),
+                "max_age_ms" => reader.millis(&name, value, (200, 600_000), &mut self.max_age),
+                _ => reader.unknown(&name),
+            }
+        }
+    }
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self { poll: Duration::from_millis(500), max_age: Duration::from_secs(3) }
     }
 }
 
@@ -168,6 +257,7 @@ impl Report {
                 "large_bytes" => {
                     reader.number(&name, value, (1, u64::MAX), &mut self.large);
                 }
+                "headers" => reader.words(&name, value, &mut self.headers),
                 _ => reader.unknown(&name),
             }
         }
@@ -175,9 +265,17 @@ impl Report {
 }
 
 impl Default for Report {
-    /// What other modules take for an anomaly.
+    /// What other modules take for an anomaly; and headers that say what a response is, none that holds a secret.
     fn default() -> Self {
-        Self { mode: ReportMode::On, min_status: 300, slow: Duration::from_secs(1), large: 512 * 1024 }
+        let headers =
+            ["content-type", "content-length", "content-encoding", "location", "server", "retry-after"];
+        Self {
+            mode: ReportMode::On,
+            min_status: 300,
+            slow: Duration::from_secs(1),
+            large: 512 * 1024,
+            headers: headers.map(str::to_owned).to_vec(),
+        }
     }
 }
 
@@ -195,82 +293,8 @@ impl Fingerprints {
     }
 }
 
-/// Takes values that fit and notes those that do not.
-#[derive(Default)]
-struct Reader {
-    problems: Vec<String>,
-}
-
-impl Reader {
-    fn text(&mut self, key: &str, value: &Value, into: &mut String) {
-        match value.as_str() {
-            Some(text) if !text.is_empty() => text.clone_into(into),
-            _ => self.unusable(key, "a string that is not empty"),
-        }
-    }
-
-    /// A part of a metric's name.
-    fn name(&mut self, key: &str, value: &Value, into: &mut String) {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        match value.as_str() {
-            Some(text) if !text.is_empty() && text.bytes().all(fits) => text.clone_into(into),
-            _ => self.unusable(key, "letters, digits and _"),
-        }
-    }
-
-    fn flag(&mut self, key: &str, value: &Value, into: &mut bool) {
-        match value.as_bool() {
-            Some(flag) => *into = flag,
-            None => self.unusable(key, "true or false"),
-        }
-    }
-
-    fn number(&mut self, key: &str, value: &Value, (min, max): (u64, u64), into: &mut u64) -> bool {
-        match value.as_u64().filter(|number| (min..=max).contains(number)) {
-            Some(number) => *into = number,
-            None => {
-                self.unusable(key, &format!("a number from {min} to {max}"));
-                return false;
-            }
-        }
-        true
-    }
-
-    fn status(&mut self, key: &str, value: &Value, range: (u64, u64), into: &mut u16) {
-        let mut number = 0;
-        if self.number(key, value, range, &mut number) {
-            *into = u16::try_from(number).unwrap_or(*into);
-        }
-    }
-
-    fn millis(&mut self, key: &str, value: &Value, range: (u64, u64), into: &mut Duration) {
-        let mut number = 0;
-        if self.number(key, value, range, &mut number) {
-            *into = Duration::from_millis(number);
-        }
-    }
-
-    fn object<'a>(&mut self, key: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
-        if !value.is_object() {
-            self.unusable(key, "an object");
-        }
-        value.as_object()
-    }
-
-    fn unusable(&mut self, key: &str, wanted: &str) {
-        self.problems.push(format!("{key} must be {wanted}; the default stays"));
-    }
-
-    fn unknown(&mut self, key: &str) {
-        self.problems.push(format!("{key} is not known; it has no effect"));
-    }
-}
-
-const DEFAULT_FAIL_STATUS: u16 = 503;
-
-/// Half of the smallest buffer limit that gateways ship with (32 KiB): what is collected must fit the host's buffer.
-const DEFAULT_MAX_BODY: usize = 16 * 1024;
-const MAX_BODY_LIMIT: u64 = 1024 * 1024;
+const LOG_LEVELS: &[(&str, LogLevel)] =
+    &[("info", LogLevel::Info), ("warn", LogLevel::Warn), ("error", LogLevel::Error), ("off", LogLevel::Off)];
 
 #[cfg(test)]
 mod tests;

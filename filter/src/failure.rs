@@ -27,6 +27,8 @@ pub enum Failure {
     Decode,
     /// The agent says it did not inspect the request.
     NotInspected,
+    /// The agent is left alone for a while, because it did not answer others.
+    Paused,
     /// The proxy did not give the request to the filter.
     Host,
 }
@@ -45,6 +47,7 @@ impl Failure {
         Failure::Foreign,
         Failure::Decode,
         Failure::NotInspected,
+        Failure::Paused,
         Failure::Host,
     ];
 
@@ -62,9 +65,41 @@ impl Failure {
             Failure::Foreign => "foreign",
             Failure::Decode => "decode",
             Failure::NotInspected => "not_inspected",
+            Failure::Paused => "paused",
             Failure::Host => "host",
         }
     }
+}
+
+impl Failure {
+    /// What it says of the agent.
+    pub(crate) fn blame(self) -> Blame {
+        match self {
+            Failure::NotInspected => Blame::Busy,
+            Failure::Paused | Failure::Host => Blame::None,
+            Failure::NoCluster
+            | Failure::Unavailable
+            | Failure::Dispatch
+            | Failure::Connect
+            | Failure::Garbled
+            | Failure::Timeout
+            | Failure::Reset
+            | Failure::Status
+            | Failure::Foreign
+            | Failure::Decode => Blame::Agent,
+        }
+    }
+}
+
+/// What a failure says of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// It did not answer, or not as an agent does.
+    Agent,
+    /// It is there and said so.
+    Busy,
+    /// Nothing.
+    None,
 }
 
 /// A callout that the host did not take.

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use portcullis_protocol::{RpcMsgIn, RpcMsgIn2, http};
+use portcullis_protocol::{RpcMsgIn, RpcMsgIn2};
 
-use crate::config;
+use crate::config::{self, Config};
 use crate::headers::Headers;
 use crate::host::Host;
 use crate::message::{Body, Facts};
-use crate::reports::Report;
+use crate::reports::{Kind, Report};
 
 /// A response as the host shows it when the stream has ended.
 pub(crate) struct Response {
     status: u16,
     size: u64,
     took: Duration,
+    flags: i64,
 }
 
 /// The verdict that was acted on, and the ids that the agent gave the request.
@@ -31,28 +32,31 @@ impl Response {
             status: number(host, "code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0),
             size: number(host, "size").unwrap_or(0),
             took: host.now().saturating_sub(came),
+            flags: 0,
         }
     }
 
     /// The reports that are due.
     pub(crate) fn reports(
-        &self,
+        mut self,
         host: &impl Host,
-        facts: &Facts,
+        config: &Config,
+        facts: &mut Facts,
         acted: Acted<'_>,
-        limits: &config::Report,
     ) -> Vec<Report> {
         let Acted { code, ids } = acted;
-        if ids.is_empty() && !self.is_anomalous(limits) {
+        if ids.is_empty() && !self.is_anomalous(&config.report) {
             return Vec::new();
         }
+        self.flags = number(host, "flags").and_then(|flags| i64::try_from(flags).ok()).unwrap_or(0);
         // Without them the report still has the status.
         let headers = host.response_headers().unwrap_or_default();
+        let wanted = Wanted { headers: &headers, names: &config.report.headers };
         if ids.is_empty() {
-            return vec![Report { path: http::POST_REQUEST, message: self.post(facts, code, &headers) }];
+            facts.complete(host, config);
+            return vec![Report { kind: Kind::Post, message: self.post(facts, code, wanted) }];
         }
-        let update =
-            |id: &Vec<u8>| Report { path: http::UPDATE_REQUEST, message: self.update(id, code, &headers) };
+        let update = |id: &Vec<u8>| Report { kind: Kind::Update, message: self.update(id, code, wanted) };
         ids.iter().map(update).collect()
     }
 
@@ -62,25 +66,27 @@ impl Response {
             && (self.status >= limits.min_status || self.size >= limits.large || self.took >= limits.slow)
     }
 
-    fn update(&self, id: &[u8], code: i32, headers: &Headers) -> Vec<u8> {
+    fn update(&self, id: &[u8], code: i32, wanted: Wanted<'_>) -> Vec<u8> {
         let message = RpcMsgIn2 {
             request_id: id.into(),
             response_code: self.code(),
             response_millis: self.millis(),
             response_size: self.size(),
-            headers_out: pairs(headers),
+            headers_out: wanted.pairs(),
             waf_response: Some(code.into()),
+            response_flags: self.flags,
         };
         message.encode()
     }
 
-    fn post(&self, facts: &Facts, code: i32, headers: &Headers) -> Vec<u8> {
+    fn post(&self, facts: &Facts, code: i32, wanted: Wanted<'_>) -> Vec<u8> {
         let message = RpcMsgIn {
             waf_response: Some(code.into()),
             response_code: Some(self.code()),
             response_millis: Some(self.millis()),
             response_size: Some(self.size()),
-            headers_out: pairs(headers),
+            response_flags: self.flags,
+            headers_out: wanted.pairs(),
             ..facts.message(Body::default())
         };
         message.encode()
@@ -99,9 +105,20 @@ impl Response {
     }
 }
 
-fn pairs(headers: &Headers) -> Vec<portcullis_protocol::Pair<'_>> {
-    let named = headers.iter().filter(|(name, _)| !name.starts_with(b":"));
-    named.map(|(name, value)| (name.into(), value.into())).collect()
+/// The response's headers, and the names of those that are reported; `*` stands for all.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) headers: &'a Headers,
+    pub(crate) names: &'a [String],
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn pairs(self) -> Vec<portcullis_protocol::Pair<'a>> {
+        let all = self.names.iter().any(|name| name == "*");
+        let wanted = |name: &[u8]| all || self.names.iter().any(|wanted| wanted.as_bytes() == name);
+        let named = self.headers.iter().filter(|(name, _)| !name.starts_with(b":") && wanted(name));
+        named.map(|(name, value)| (name.into(), value.into())).collect()
+    }
 }
 
 /// An attribute of the response that is a number: eight bytes, little endian.

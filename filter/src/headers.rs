@@ -54,6 +54,24 @@ impl Headers {
     }
 }
 
+/// A host without its port and without the dot that ends a full name.
+pub(crate) fn without_port(authority: &[u8]) -> &[u8] {
+    let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let end = authority.len() - digits;
+    let host = match authority.get(..end).and_then(|start| start.strip_suffix(b":")) {
+        Some(host) if !host.is_empty() => host,
+        _ => authority,
+    };
+    host.strip_suffix(b".").unwrap_or(host)
+}
+
+/// Whether every application reads this path alike: nothing encoded, no dot segment, no empty one, no parameter.
+pub(crate) fn is_plain_path(path: &[u8]) -> bool {
+    path.first() == Some(&b'/')
+        && !path.iter().any(|byte| matches!(byte, b'%' | b'\\' | b';' | b'#' | 0..=0x20 | 0x7f..))
+        && !path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
+}
+
 fn push_length(buffer: &mut Vec<u8>, length: usize) {
     buffer.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }

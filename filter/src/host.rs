@@ -15,12 +15,14 @@ use crate::headers::Headers;
 pub trait Host {
     /// The wall clock, as time since 1970.
     fn now(&self) -> Duration;
+    /// Bytes of memory that the module has.
+    fn memory(&self) -> u64;
     /// Writes a line to the proxy's log.
     fn log(&self, level: Level, message: &str);
 
     /// The request's headers, pseudo-headers first.
     fn request_headers(&self) -> Result<Headers, HostError>;
-    /// The response's headers; the filter asks when the stream has ended.
+    /// The response's headers; the filter asks when they come, or when the stream has ended.
     fn response_headers(&self) -> Result<Headers, HostError>;
     /// At most `max` bytes of what the host shows of the request body, from `start` on.
     fn request_body(&self, start: usize, max: usize) -> Result<Vec<u8>, HostError>;
@@ -34,8 +36,23 @@ pub trait Host {
     /// Removes all values of a request header.
     fn remove_request_header(&self, name: &[u8]) -> Result<(), HostError>;
 
+    /// Sets a response header to one value, while the response's headers are held.
+    fn replace_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError>;
+    /// Appends a response header.
+    fn add_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError>;
+    /// Removes all values of a response header.
+    fn remove_response_header(&self, name: &[u8]) -> Result<(), HostError>;
+
+    /// Tells the proxy something about the stream, which access logs show as `wasm.` and this name.
+    fn tell(&self, name: &str, value: &[u8]) -> Result<(), HostError>;
+
+    /// Has what is told under this name outlive an internal redirect. Hosts need not be able to.
+    fn keep_told(&self, name: &str) -> Result<(), HostError>;
+
     /// Lets the paused request go on.
     fn resume_request(&self) -> Result<(), HostError>;
+    /// Lets the paused response go on.
+    fn resume_response(&self) -> Result<(), HostError>;
     /// Answers the request in place of the application.
     fn respond(&self, answer: &Answer<'_>) -> Result<(), HostError>;
     /// Cuts the stream off.
@@ -47,6 +64,11 @@ pub trait Host {
     fn reply_headers(&self) -> Result<Headers, HostError>;
     /// At most `max` bytes of the reply's body, inside its callback.
     fn reply_body(&self, max: usize) -> Result<Vec<u8>, HostError>;
+
+    /// A value that all workers share, and what to name when it is replaced.
+    fn shared_data(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, HostError>;
+    /// Replaces a value that all workers share, unless somebody else has since `token` was given; 0 replaces any.
+    fn set_shared_data(&self, key: &str, value: &[u8], token: u32) -> Result<(), HostError>;
 
     /// The plugin's configuration.
     fn configuration(&self) -> Result<Vec<u8>, HostError>;

@@ -5,11 +5,13 @@
 //! configuration and what the host must offer.
 #![deny(clippy::indexing_slicing)]
 
+mod breaker;
 pub mod config;
 pub mod failure;
 mod follow_up;
 pub mod headers;
 pub mod host;
+mod local;
 mod message;
 pub mod metrics;
 pub mod plugin;

@@ -5,32 +5,42 @@
 
 mod act;
 mod body;
+mod response;
+mod tell;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::{BodyMode, ReportMode};
+use crate::config::{BodyMode, Inspection, Profile, ReportMode, RouteMetadata};
 use crate::failure::Failure;
 use crate::follow_up::{Acted, Response};
+use crate::headers::Headers;
 use crate::host::{Host, Token};
+use crate::local::Found;
 use crate::message::{Body, Extent, Facts};
 use crate::metrics::Counter;
 use crate::plugin::Plugin;
 use crate::verdict::{ReplyShape, Verdict};
 
 use body::Collected;
+use response::Plan;
 
 /// The state machine of one request.
 #[derive(Debug)]
 pub struct Stream {
     plugin: Rc<Plugin>,
+    /// How this request is treated.
+    profile: Rc<Profile>,
     state: State,
     facts: Facts,
     /// Whether the host still holds the headers back, so that they can be changed.
     headers: HeadersAt,
     body: Collected,
+    /// What the filter's own engine found.
+    found: Found,
     code: i32,
     ids: Vec<Vec<u8>>,
+    response: Plan,
 }
 
 /// What a callback tells the host.
@@ -62,12 +72,14 @@ enum State {
     BodyCollect,
     /// The agent has been asked.
     Deciding { token: Token, since: Duration, about: About },
-    /// The agent agreed.
+    /// There is a verdict, and it lets the request go on.
     Passed,
     /// The request has been answered in the application's place.
     Blocked,
     /// There is no verdict and the request goes on.
     Bypassed,
+    /// The configuration says not to look at it, or it has been looked at before.
+    Unwatched,
     /// The stream has ended.
     Closed,
 }
@@ -91,29 +103,51 @@ impl Stream {
     /// A stream of which nothing has come yet.
     pub fn new(plugin: Rc<Plugin>) -> Self {
         Self {
+            profile: Rc::clone(plugin.config.scope.default_profile()),
             plugin,
             state: State::Start,
             facts: Facts::default(),
             headers: HeadersAt::Host,
             body: Collected::default(),
+            found: Found::default(),
             code: NO_VERDICT,
             ids: Vec::new(),
+            response: Plan::default(),
         }
     }
 
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end: End) -> Flow {
-        self.count(host, Counter::Requests);
-        let Ok(headers) = host.request_headers() else { return self.fail(host, Failure::Host) };
+        let headers = host.request_headers();
+        if headers.as_ref().is_ok_and(|headers| self.has_been_judged(host, headers)) {
+            // It has been counted, and what it carries of the agent's is the agent's.
+            self.state = State::Unwatched;
+            return Flow::Continue;
+        }
+        self.count(Counter::Requests);
+        let Ok(headers) = headers else { return self.fail(host, Failure::Host) };
         self.strip_forged(host, &headers);
-        self.facts = Facts::collect(host, &self.plugin.config, headers);
+        self.profile = self.choose(host, &headers);
+        if self.profile.inspection == Inspection::Off {
+            self.count(Counter::Unwatched);
+            self.state = State::Unwatched;
+            self.tell_unwatched(host);
+            return Flow::Continue;
+        }
+        self.facts = Facts::collect(host, &self.plugin.config, headers, host.now());
         // A body that is not shown is one of which the agent must not think that there is none.
         let unseen = Body { extent: Extent::Truncated, total: self.facts.content_length(), bytes: &[] };
-        match (end, self.plugin.config.body) {
-            (End::Reached, _) => self.ask(host, About::Whole, Body::default()),
-            (End::Open, _) if self.facts.is_stream() => self.ask(host, About::Whole, unseen),
-            (End::Open, BodyMode::None) => self.ask(host, About::Whole, unseen),
-            (End::Open, BodyMode::After) => self.ask(host, About::Headers, unseen),
+        match (end, self.profile.body) {
+            (End::Reached, _) => self.consider(host, About::Whole, Body::default()),
+            (End::Open, _) if self.facts.is_stream() || !self.reads_body() => {
+                self.count(Counter::Unseen);
+                self.consider(host, About::Whole, unseen)
+            }
+            (End::Open, BodyMode::None) => {
+                self.count(Counter::Unseen);
+                self.consider(host, About::Whole, unseen)
+            }
+            (End::Open, BodyMode::After) => self.consider(host, About::Headers, unseen),
             (End::Open, BodyMode::Hold) => {
                 self.state = State::BodyCollect;
                 Flow::Hold
@@ -124,7 +158,7 @@ impl Stream {
     /// Part of the body has come; `size` is what the host can show of it.
     pub fn on_request_body(&mut self, host: &impl Host, size: usize, end: End) -> Flow {
         match self.state {
-            State::Passed | State::Bypassed => Flow::Continue,
+            State::Passed | State::Bypassed | State::Unwatched => Flow::Continue,
             State::Blocked | State::Closed | State::Deciding { about: About::Whole, .. } => Flow::Hold,
             State::Start => self.fail(host, Failure::Host),
             State::BodyCollect | State::Deciding { about: About::Headers, .. } => {
@@ -136,7 +170,7 @@ impl Stream {
     /// Trailers have come, so the body is whole; no part of it was marked as the last.
     pub fn on_request_trailers(&mut self, host: &impl Host) -> Flow {
         match self.state {
-            State::Passed | State::Bypassed => Flow::Continue,
+            State::Passed | State::Bypassed | State::Unwatched => Flow::Continue,
             State::Blocked | State::Closed | State::Deciding { about: About::Whole, .. } => Flow::Hold,
             State::Start => self.fail(host, Failure::Host),
             State::BodyCollect | State::Deciding { about: About::Headers, .. } => self.collect_end(host),
@@ -145,42 +179,46 @@ impl Stream {
 
     /// The reply to a callout has come.
     pub fn on_reply(&mut self, host: &impl Host, token: Token, shape: ReplyShape) {
-        let State::Deciding { token: asked, since, about } = self.state else { return };
+        let State::Deciding { token: asked, since, about } = self.state else {
+            return self.on_response_reply(host, token, shape);
+        };
         if asked != token {
             return;
         }
-        self.plugin.metrics.leave(host);
+        self.plugin.metrics.leave();
         self.plugin.metrics.callout(host, host.now().saturating_sub(since));
         let flow = match Verdict::read(host, shape) {
-            Ok(verdict) => self.obey(host, about, verdict),
-            Err(failure) => self.fail(host, failure),
+            Ok(verdict) => {
+                self.plugin.answered();
+                self.obey(host, about, verdict)
+            }
+            Err(failure) => self.unanswered(host, failure),
         };
         if flow == Flow::Continue && host.resume_request().is_err() {
-            self.count(host, Counter::HostErrors);
+            self.count(Counter::HostErrors);
         }
     }
 
     /// The stream has ended, with a response or without one.
     pub fn on_log(&mut self, host: &impl Host) {
         match self.state {
-            State::Start | State::Closed => return,
-            State::BodyCollect => self.count(host, Counter::Abandoned),
+            State::Start | State::Closed | State::Unwatched => return,
+            State::BodyCollect => self.count(Counter::Abandoned),
             State::Deciding { .. } => {
                 // The host has dropped the call; there will be no reply.
-                self.plugin.metrics.leave(host);
-                self.count(host, Counter::Abandoned);
+                self.plugin.metrics.leave();
+                self.count(Counter::Abandoned);
             }
-            State::Passed | State::Blocked | State::Bypassed => {}
+            State::Passed | State::Blocked | State::Bypassed => self.abandon_response(),
         }
         self.state = State::Closed;
-        let limits = self.plugin.config.report;
-        if limits.mode == ReportMode::Off {
+        if self.plugin.config.report.mode == ReportMode::Off {
             return;
         }
         let response = Response::observe(host, self.facts.came);
-        for report in response.reports(host, &self.facts, Acted { code: self.code, ids: &self.ids }, &limits)
-        {
-            self.plugin.report(host, report);
+        let acted = Acted { code: self.code, ids: &self.ids };
+        for report in response.reports(host, &self.plugin.config, &mut self.facts, acted) {
+            self.plugin.report(report);
         }
     }
 
@@ -188,13 +226,38 @@ impl Stream {
     pub fn pending(&self) -> Option<Token> {
         match self.state {
             State::Deciding { token, .. } => Some(token),
-            _ => None,
+            _ => self.response.pending(),
         }
+    }
+
+    /// The profile that the route names, or that host and path have.
+    fn choose(&self, host: &impl Host, headers: &Headers) -> Rc<Profile> {
+        let scope = &self.plugin.config.scope;
+        if self.plugin.config.route_metadata == RouteMetadata::Read {
+            let named = host.property(ROUTE_PROFILE).ok().flatten();
+            let known = named.and_then(|name| scope.named(std::str::from_utf8(&name).ok()?).cloned());
+            if let Some(profile) = known {
+                return profile;
+            }
+        }
+        if scope.is_uniform() {
+            return Rc::clone(scope.default_profile());
+        }
+        let value = |name| headers.first(name).unwrap_or_default();
+        Rc::clone(scope.of(value(":authority"), value(":path")))
+    }
+
+    fn reads_body(&self) -> bool {
+        let value = |name| self.facts.headers.first(name).unwrap_or_default();
+        self.profile.reads_body(value(":path"), value("content-type"))
     }
 }
 
 /// What modules report where there was no verdict.
 const NO_VERDICT: i32 = -2;
+
+/// Only values within the metadata can be read, not the whole.
+const ROUTE_PROFILE: &[&str] = &["xds", "route_metadata", "filter_metadata", "portcullis", "profile"];
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! From the agent's reply to what becomes of the request.
 
-use portcullis_protocol::{RpcMsgOut, http};
+use portcullis_protocol::{RespAction, RpcMsgOut, http};
 
 use crate::failure::Failure;
 use crate::headers::Headers;
@@ -17,6 +17,33 @@ pub struct Verdict {
     pub request_id: Vec<u8>,
     /// Headers for the application.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What becomes of the response's headers.
+    pub edits: Vec<Edit>,
+    /// Whether the agent is to be asked again once the response's headers are there.
+    pub response: Response,
+}
+
+/// A change to the response's headers. Names are in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// One more of the name.
+    Add(Vec<u8>, Vec<u8>),
+    /// One of the name, whatever there was.
+    Set(Vec<u8>, Vec<u8>),
+    /// One of the name, where there is none.
+    Default(Vec<u8>, Vec<u8>),
+    /// None of the name.
+    Delete(Vec<u8>),
+}
+
+/// Whether the agent is asked about a response before it goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Response {
+    /// It goes out as it comes.
+    #[default]
+    Free,
+    /// The agent is asked.
+    Asked,
 }
 
 /// What becomes of a request.
@@ -54,6 +81,12 @@ impl Verdict {
         Verdict::from_message(&RpcMsgOut::decode(&body).map_err(|_| Failure::Decode)?)
     }
 
+    /// The names of the signals, as the application is told them.
+    pub(crate) fn tags(&self) -> &[u8] {
+        let tags = self.headers.iter().find(|(name, _)| name == TAGS);
+        tags.map(|(_, value)| value.as_slice()).unwrap_or_default()
+    }
+
     fn from_message(message: &RpcMsgOut<'_>) -> Result<Verdict, Failure> {
         let status = match message.waf_response {
             200 => None,
@@ -77,7 +110,27 @@ impl Verdict {
                 .take(MAX_HEADERS)
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
                 .collect(),
+            edits: message.resp_actions.iter().filter_map(Edit::read).take(MAX_HEADERS).collect(),
+            response: if message.ask_response { Response::Asked } else { Response::Free },
         })
+    }
+}
+
+impl Edit {
+    /// Reads a change; none where it is none, or would change how the response is framed.
+    fn read(action: &RespAction<'_>) -> Option<Self> {
+        let mut args = action.args.iter();
+        let name = args.next().filter(|name| may_add(name))?.to_ascii_lowercase();
+        if action.code == DELETE {
+            return Some(Self::Delete(name));
+        }
+        let value = args.next().filter(|value| is_value(value))?.to_vec();
+        match action.code {
+            1 => Some(Self::Add(name, value)),
+            2 => Some(Self::Set(name, value)),
+            3 => Some(Self::Default(name, value)),
+            _ => None,
+        }
     }
 }
 
@@ -135,6 +188,8 @@ fn is_value(value: &[u8]) -> bool {
 
 const RESERVED: &[u8] = b"x-sigsci-";
 const REDIRECT: &[u8] = b"x-sigsci-redirect";
+const TAGS: &[u8] = b"x-sigsci-tags";
+const DELETE: i8 = 4;
 const FRAMING: &[&[u8]] =
     &[b"host", b"connection", b"content-length", b"transfer-encoding", b"te", b"trailer", b"upgrade"];
 

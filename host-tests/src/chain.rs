@@ -111,6 +111,9 @@ impl Vm {
     /// Does what the filter asked for inside the callback before: proxies wait until it has returned.
     pub(crate) fn settle(&mut self, id: StreamId) {
         let stream = self.stream(id);
+        if stream.response.is_some() && !stream.response_held && !stream.deleted {
+            return self.end(id);
+        }
         if !std::mem::take(&mut stream.resume) || stream.is_over() {
             return;
         }
@@ -142,7 +145,36 @@ impl Vm {
             "the application has no request to respond to"
         );
         stream.response = Some(response.clone());
-        self.end(id);
+        if self.show_response(id) {
+            self.end(id);
+        }
+    }
+
+    /// The response's headers come; whether they go out.
+    fn show_response(&mut self, id: StreamId) -> bool {
+        let count = self.stream(id).response.as_ref().map_or(0, |response| length(response.headers.len()));
+        let status: u32 =
+            self.run("proxy_on_response_headers", (id.0, count, 1_u32), Phase::ResponseHeaders, id.0);
+        let stream = self.stream(id);
+        match status {
+            CONTINUE => true,
+            STOP_ALL if stream.answer.is_none() => {
+                stream.response_held = true;
+                false
+            }
+            STOP_ALL => true,
+            _ => panic!("status {status} from response headers"),
+        }
+    }
+
+    /// Whether the filter holds the response back.
+    pub fn response_is_held(&mut self, id: StreamId) -> bool {
+        self.stream(id).response_held
+    }
+
+    /// What access logs show of the stream under a name.
+    pub fn told(&mut self, id: StreamId, name: &str) -> Option<String> {
+        self.stream(id).told.get(name).cloned()
     }
 
     /// The stream ends: with the proxy's own answer where there is one, else with an ordinary response.
@@ -152,7 +184,9 @@ impl Vm {
             Some(answer) => Response { size: answer.body.len(), ..Response::status(answer.status) },
             None => Response::status(200),
         });
-        self.end(id);
+        if self.show_response(id) {
+            self.end(id);
+        }
     }
 
     /// The client goes away. Its call is dropped, and no reply to it comes.
@@ -163,8 +197,6 @@ impl Vm {
     fn end(&mut self, id: StreamId) {
         self.store.data_mut().calls.retain(|_, call| call.context != id.0);
         self.run::<u32, ()>("proxy_on_log", id.0, Phase::Log, id.0);
-        let done: u32 = self.run("proxy_on_done", id.0, Phase::Log, id.0);
-        assert_eq!(done, 1, "the stream is held back");
         self.run::<u32, ()>("proxy_on_delete", id.0, Phase::None, id.0);
         self.stream(id).deleted = true;
     }
@@ -209,3 +241,4 @@ const ROOT: u32 = 1;
 const CONTINUE: u32 = 0;
 const STOP: u32 = 1;
 const WATERMARK: u32 = 2;
+const STOP_ALL: u32 = 4;

@@ -63,6 +63,10 @@ pub(crate) struct Exchange {
     pub(crate) resume: bool,
     pub(crate) cut_off: bool,
     pub(crate) response: Option<Response>,
+    /// The filter has stopped the response.
+    pub(crate) response_held: bool,
+    /// What access logs would show.
+    pub(crate) told: std::collections::BTreeMap<String, String>,
     pub(crate) deleted: bool,
 }
 

@@ -27,12 +27,10 @@ fn define_unexpected(linker: &mut Linker<World>) -> Result<()> {
         };
     }
     unexpected! {
-        "proxy_call_foreign_function"(u32, u32, u32, u32, u32, u32);
         "proxy_dequeue_shared_queue"(u32, u32, u32);
         "proxy_done"();
         "proxy_enqueue_shared_queue"(u32, u32, u32);
         "proxy_get_header_map_value"(u32, u32, u32, u32, u32);
-        "proxy_get_shared_data"(u32, u32, u32, u32, u32);
         "proxy_get_status"(u32, u32, u32);
         "proxy_grpc_call"(u32, u32, u32, u32, u32, u32, u32, u32, u32, u32, u32, u32);
         "proxy_grpc_cancel"(u32);
@@ -43,8 +41,6 @@ fn define_unexpected(linker: &mut Linker<World>) -> Result<()> {
         "proxy_resolve_shared_queue"(u32, u32, u32, u32, u32);
         "proxy_set_buffer_bytes"(u32, u32, u32, u32, u32);
         "proxy_set_header_map_pairs"(u32, u32, u32);
-        "proxy_set_property"(u32, u32, u32, u32);
-        "proxy_set_shared_data"(u32, u32, u32, u32, u32);
     }
     Ok(())
 }
@@ -52,3 +48,4 @@ fn define_unexpected(linker: &mut Linker<World>) -> Result<()> {
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const BAD_ARGUMENT: u32 = 2;
+const CAS_MISMATCH: u32 = 8;

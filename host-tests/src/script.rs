@@ -91,6 +91,12 @@ impl Request {
         Self { headers, ..self }
     }
 
+    /// Lets a body follow.
+    #[must_use]
+    pub fn body(self) -> Self {
+        Self { more: true, ..self }
+    }
+
     /// Replaces the method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
@@ -202,8 +208,12 @@ pub enum Did {
     Add(String, String),
     /// Removed a request header.
     Remove(String),
+    /// Did this to a header of the response.
+    OfResponse(Box<Did>),
     /// Resumed the request.
     Resume,
+    /// Resumed the response.
+    ResumeResponse,
     /// Answered with this status.
     Answer(u16),
     /// Answered with this status and location.
@@ -230,6 +240,12 @@ impl Did {
     /// Added a request header.
     pub fn add(name: &str, value: &str) -> Self {
         Self::Add(name.to_owned(), value.to_owned())
+    }
+
+    /// Did this to a header of the response.
+    #[must_use]
+    pub fn of_response(self) -> Self {
+        Self::OfResponse(Box::new(self))
     }
 
     /// Removed a request header.

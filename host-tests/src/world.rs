@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub(crate) reply: Option<Reply>,
     /// What the next calls get in place of a token.
     pub(crate) refusal: Option<u32>,
+    /// What all workers share.
+    pub(crate) shared: BTreeMap<String, (Vec<u8>, u32)>,
     pub(crate) did: Vec<Did>,
     pub(crate) log: Vec<String>,
     pub(crate) metrics: Vec<Metric>,
@@ -37,6 +39,7 @@ pub(crate) enum Phase {
     Body,
     Trailers,
     Reply,
+    ResponseHeaders,
     Log,
 }
 
@@ -69,6 +72,7 @@ impl World {
             tokens: 0,
             reply: None,
             refusal: None,
+            shared: BTreeMap::new(),
             did: Vec::new(),
             log: Vec::new(),
             metrics: Vec::new(),

@@ -58,12 +58,24 @@ impl Map {
 
     pub(crate) fn pairs(&mut self, key: &str, pairs: &[Pair<'_>]) {
         self.key(key);
-        let pairs = capped(pairs);
-        array_len(&mut self.entries, pairs);
-        for (name, value) in pairs {
-            self.entries.push(Marker::FixArray(2).to_u8());
-            str(&mut self.entries, name);
-            str(&mut self.entries, value);
+        write_pairs(&mut self.entries, pairs);
+    }
+
+    pub(crate) fn strings(&mut self, key: &str, strings: &[ByteStr<'_>]) {
+        self.key(key);
+        let strings = capped(strings);
+        array_len(&mut self.entries, strings);
+        for string in strings {
+            str(&mut self.entries, string);
+        }
+    }
+
+    pub(crate) fn pair_lists(&mut self, key: &str, lists: &[Vec<Pair<'_>>]) {
+        self.key(key);
+        let lists = capped(lists);
+        array_len(&mut self.entries, lists);
+        for pairs in lists {
+            write_pairs(&mut self.entries, pairs);
         }
     }
 
@@ -104,6 +116,16 @@ impl Map {
     fn key(&mut self, key: &str) {
         self.count += 1;
         str(&mut self.entries, key.as_bytes());
+    }
+}
+
+fn write_pairs(bytes: &mut Vec<u8>, pairs: &[Pair<'_>]) {
+    let pairs = capped(pairs);
+    array_len(bytes, pairs);
+    for (name, value) in pairs {
+        bytes.push(Marker::FixArray(2).to_u8());
+        str(bytes, name);
+        str(bytes, value);
     }
 }
 

@@ -6,6 +6,14 @@ pub const PRE_REQUEST: &str = "/v1/pre-request";
 pub const POST_REQUEST: &str = "/v1/post-request";
 /// Path that reports the response of a request with an id; the body is one [`RpcMsgIn2`](crate::RpcMsgIn2).
 pub const UPDATE_REQUEST: &str = "/v1/update-request";
+/// Path that asks about a response before it goes out, where the answer to its request said so; the body is one
+/// [`RpcMsgIn2`](crate::RpcMsgIn2), the answer one [`RpcMsgOut`](crate::RpcMsgOut).
+pub const RESPONSE: &str = "/v1/response";
+/// Path that asks for what the filter needs to judge by itself; the body is one [`LocalQuery`](crate::LocalQuery), the
+/// answer one [`LocalFacts`](crate::LocalFacts).
+pub const LOCAL: &str = "/v1/local";
+/// Path that takes many reports at once; the body is one [`ReportBatch`](crate::ReportBatch).
+pub const REPORTS: &str = "/v1/reports";
 /// Content type of every body.
 pub const CONTENT_TYPE: &str = "application/x-msgpack";
 /// Header that both sides send, so that a stranger's 200 is never taken for a verdict.

@@ -41,6 +41,14 @@ pub(crate) fn pairs<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Resul
     deserializer.deserialize_any(PairsVisitor)
 }
 
+/// Reads a list of lists of pairs; nil is empty.
+pub(crate) fn pair_lists<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Vec<Pair<'a>>>, D::Error> {
+    let lists = Option::<Vec<WirePairs<'a>>>::deserialize(deserializer)?;
+    Ok(lists.unwrap_or_default().into_iter().map(|WirePairs(pairs)| pairs).collect())
+}
+
 /// Reads `[[code, [argument, ...]], ...]`; nil is empty.
 pub(crate) fn actions<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
@@ -125,6 +133,15 @@ impl<'de> Visitor<'de> for PairsVisitor {
 
     fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
         Ok(Vec::new())
+    }
+}
+
+/// A list of pairs within a list.
+struct WirePairs<'a>(Vec<Pair<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for WirePairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        pairs(deserializer).map(Self)
     }
 }
 

@@ -24,9 +24,11 @@ pub mod envelope;
 pub mod frame;
 pub mod http;
 mod lenient;
+mod local;
 mod message;
 pub mod names;
 
 pub use crate::bytestr::ByteStr;
 pub use crate::decode::DecodeError;
+pub use crate::local::{Concern, LocalFacts, LocalQuery, ReportBatch};
 pub use crate::message::{Pair, RespAction, RpcMsgIn, RpcMsgIn2, RpcMsgOut};

@@ -12,8 +12,8 @@ pub type Pair<'a> = (ByteStr<'a>, ByteStr<'a>);
 
 /// A request put before the agent: by PreRequest alone, by PostRequest together with its response.
 ///
-/// Whatever a sender leaves out has its default value. The last nine fields are known to our filter only and are left
-/// out of the message where they say nothing.
+/// Whatever a sender leaves out has its default value. What only our filter knows (`response_flags`, and all
+/// from `proxy_request_id` on) is left out of the message where it says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default, bound(deserialize = "'de: 'a"))]
 pub struct RpcMsgIn<'a> {
@@ -63,6 +63,9 @@ pub struct RpcMsgIn<'a> {
     /// Bytes of the response, -1 where they are not known yet.
     #[serde(deserialize_with = "lenient::maybe_int")]
     pub response_size: Option<i64>,
+    /// The proxy's flags for the response, a bit each; 0 where there are none.
+    #[serde(deserialize_with = "lenient::int")]
+    pub response_flags: i64,
     /// Request headers, in order, duplicates kept.
     #[serde(deserialize_with = "lenient::pairs")]
     pub headers_in: Vec<Pair<'a>>,
@@ -74,6 +77,9 @@ pub struct RpcMsgIn<'a> {
     /// Id of the request, where the sender has one.
     #[serde(rename = "RequestID")]
     pub request_id: ByteStr<'a>,
+    /// The proxy's own id of the request.
+    #[serde(rename = "ProxyRequestID")]
+    pub proxy_request_id: ByteStr<'a>,
     /// Bytes of the whole body, where known.
     #[serde(deserialize_with = "lenient::maybe_int")]
     pub body_total: Option<i64>,
@@ -129,10 +135,12 @@ impl<'a> RpcMsgIn<'a> {
         map.maybe_int("ResponseCode", self.response_code);
         map.maybe_int("ResponseMillis", self.response_millis);
         map.maybe_int("ResponseSize", self.response_size);
+        map.maybe_int("ResponseFlags", Some(self.response_flags).filter(|flags| *flags != 0));
         map.pairs("HeadersIn", &self.headers_in);
         map.maybe_pairs("HeadersOut", &self.headers_out);
         map.str("PostBody", &self.post_body);
         map.maybe_str("RequestID", &self.request_id);
+        map.maybe_str("ProxyRequestID", &self.proxy_request_id);
         map.maybe_int("BodyTotal", self.body_total);
         map.flag("BodyTruncated", self.body_truncated);
         map.maybe_str("ServerNameIndication", &self.sni);
@@ -178,6 +186,9 @@ pub struct RpcMsgIn2<'a> {
     /// The verdict that the sender acted on.
     #[serde(rename = "WAFResponse", deserialize_with = "lenient::maybe_int")]
     pub waf_response: Option<i64>,
+    /// The proxy's flags for the response, a bit each; 0 where there are none. From our filter only.
+    #[serde(deserialize_with = "lenient::int")]
+    pub response_flags: i64,
 }
 
 impl Default for RpcMsgIn2<'_> {
@@ -189,6 +200,7 @@ impl Default for RpcMsgIn2<'_> {
             response_size: -1,
             headers_out: Vec::new(),
             waf_response: None,
+            response_flags: 0,
         }
     }
 }
@@ -212,6 +224,7 @@ impl<'a> RpcMsgIn2<'a> {
         map.int("ResponseMillis", self.response_millis);
         map.int("ResponseSize", self.response_size);
         map.pairs("HeadersOut", &self.headers_out);
+        map.maybe_int("ResponseFlags", Some(self.response_flags).filter(|flags| *flags != 0));
         map.finish()
     }
 }
@@ -232,6 +245,9 @@ pub struct RpcMsgOut<'a> {
     /// Changes to the response's headers.
     #[serde(rename = "RespActions", default, deserialize_with = "lenient::actions")]
     pub resp_actions: Vec<RespAction<'a>>,
+    /// The agent wants to be asked about the response before it goes out. For our filter only.
+    #[serde(rename = "AskResponse", default, deserialize_with = "lenient::flag")]
+    pub ask_response: bool,
 }
 
 impl<'a> RpcMsgOut<'a> {
@@ -252,6 +268,7 @@ impl<'a> RpcMsgOut<'a> {
         map.str("RequestID", &self.request_id);
         map.pairs("RequestHeaders", &self.request_headers);
         map.maybe_actions("RespActions", &self.resp_actions);
+        map.flag("AskResponse", self.ask_response);
         map.finish()
     }
 }

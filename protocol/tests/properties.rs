@@ -62,7 +62,7 @@ prop_compose! {
         actions in vec((any::<i8>(), vec(string(), 0..3)), 0..3),
     ) -> RpcMsgOut<'static> {
         let resp_actions = actions.into_iter().map(|(code, args)| RespAction { code, args }).collect();
-        RpcMsgOut { waf_response, request_id, request_headers, resp_actions }
+        RpcMsgOut { waf_response, request_id, request_headers, resp_actions, ask_response: false }
     }
 }
 
@@ -78,7 +78,7 @@ proptest! {
         request_id in string(), ints in any::<(i64, i64, i64)>(), headers_out in pairs(), waf_response in any::<Option<i64>>(),
     ) {
         let (response_code, response_millis, response_size) = ints;
-        let message = RpcMsgIn2 { request_id, response_code, response_millis, response_size, headers_out, waf_response };
+        let message = RpcMsgIn2 { request_id, response_code, response_millis, response_size, headers_out, waf_response, response_flags: 0 };
         let wire = message.encode();
         prop_assert_eq!(RpcMsgIn2::decode(&wire).unwrap(), message);
     }

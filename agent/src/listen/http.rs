@@ -136,6 +136,8 @@ enum Call {
     Ask,
     Post,
     Update,
+    Reports,
+    Local,
 }
 
 /// The message that answers a request, and the version of the protocol that both sides speak.
@@ -148,6 +150,8 @@ async fn answer(
         wire::PRE_REQUEST => Call::Ask,
         wire::POST_REQUEST => Call::Post,
         wire::UPDATE_REQUEST => Call::Update,
+        wire::REPORTS => Call::Reports,
+        wire::LOCAL => Call::Local,
         _ => return Err(Refusal::Path),
     };
     if request.method() != Method::POST {
@@ -172,6 +176,11 @@ async fn answer(
             service.update_request(&message)?;
             Bytes::from_static(wire::ACK)
         }
+        Call::Reports => {
+            service.reports(&message)?;
+            Bytes::from_static(wire::ACK)
+        }
+        Call::Local => service.local(&message)?.into(),
     };
     Ok((version, reply))
 }

@@ -16,7 +16,11 @@ pub(crate) enum Deed {
     Replace(String, String),
     Add(String, String),
     Remove(String),
+    ReplaceResponse(String, String),
+    AddResponse(String, String),
+    RemoveResponse(String),
     Resume,
+    ResumeResponse,
     Respond(u16, Option<String>),
     Reset,
 }
@@ -34,6 +38,8 @@ pub(crate) struct Mock {
     pub(crate) refusal: Cell<Option<HostError>>,
     /// Whether edits, answers and resumptions fail.
     pub(crate) broken: Cell<bool>,
+    pub(crate) shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
+    pub(crate) told: RefCell<BTreeMap<String, String>>,
     deeds: RefCell<Vec<Deed>>,
     log: RefCell<Vec<String>>,
     metrics: RefCell<Vec<(String, i64)>>,
@@ -66,9 +72,13 @@ impl Mock {
     }
 
     pub(crate) fn replies(&self, message: &RpcMsgOut<'_>) {
+        self.replies_with(&message.encode());
+    }
+
+    pub(crate) fn replies_with(&self, message: &[u8]) {
         let good =
             [(":status", "200"), ("content-type", http::CONTENT_TYPE), (http::VERSION_HEADER, http::VERSION)];
-        *self.reply.borrow_mut() = (headers(&good), message.encode());
+        *self.reply.borrow_mut() = (headers(&good), message.to_vec());
     }
 
     pub(crate) fn property(&self, name: &str, value: &[u8]) {
@@ -100,6 +110,10 @@ impl Mock {
 impl Host for Mock {
     fn now(&self) -> Duration {
         self.now.get()
+    }
+
+    fn memory(&self) -> u64 {
+        0
     }
 
     fn log(&self, _: Level, message: &str) {
@@ -135,6 +149,45 @@ impl Host for Mock {
 
     fn remove_request_header(&self, name: &[u8]) -> Result<(), HostError> {
         self.note(Deed::Remove(text(name)))
+    }
+
+    fn replace_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.note(Deed::ReplaceResponse(text(name), text(value)))
+    }
+
+    fn add_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.note(Deed::AddResponse(text(name), text(value)))
+    }
+
+    fn remove_response_header(&self, name: &[u8]) -> Result<(), HostError> {
+        self.note(Deed::RemoveResponse(text(name)))
+    }
+
+    fn tell(&self, name: &str, value: &[u8]) -> Result<(), HostError> {
+        self.told.borrow_mut().insert(name.to_owned(), text(value));
+        Ok(())
+    }
+
+    fn keep_told(&self, _: &str) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn resume_response(&self) -> Result<(), HostError> {
+        self.note(Deed::ResumeResponse)
+    }
+
+    fn shared_data(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, HostError> {
+        Ok(self.shared.borrow().get(key).cloned())
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8], token: u32) -> Result<(), HostError> {
+        let mut shared = self.shared.borrow_mut();
+        let known = shared.get(key).map_or(0, |(_, token)| *token);
+        if token != 0 && token != known {
+            return Err(HostError::Other(8));
+        }
+        shared.insert(key.to_owned(), (value.to_vec(), known + 1));
+        Ok(())
     }
 
     fn resume_request(&self) -> Result<(), HostError> {

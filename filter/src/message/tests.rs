@@ -3,7 +3,9 @@ use crate::host::mock::{Mock, headers};
 
 fn facts(mock: &Mock) -> Facts {
     let config = Config::default();
-    Facts::collect(mock, &config, mock.request_headers().unwrap())
+    let mut facts = Facts::collect(mock, &config, mock.request_headers().unwrap(), mock.now.get());
+    facts.complete(mock, &config);
+    facts
 }
 
 #[test]
@@ -23,7 +25,8 @@ fn tells_all_it_knows() {
     }
     let mut config = Config::default();
     config.fingerprints.ja4 = "tls.ja4".to_owned();
-    let facts = Facts::collect(&mock, &config, mock.request_headers().unwrap());
+    let mut facts = Facts::collect(&mock, &config, mock.request_headers().unwrap(), mock.now.get());
+    facts.complete(&mock, &config);
     let message = facts.message(Body { bytes: b"x", total: Some(9), extent: Extent::Truncated });
     assert_eq!((message.method, message.uri), ("GET".into(), "/a?b=c".into()));
     assert_eq!((message.scheme, message.server_name), ("http".into(), "shop.example".into()));

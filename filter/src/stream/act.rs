@@ -1,42 +1,85 @@
-//! Asking the agent and acting on what it says, or does not say.
+//! Judging, asking the agent, and acting on what it says or does not say.
 
 use portcullis_protocol::http;
 
 use super::{About, Flow, HeadersAt, State, Stream};
-use crate::config::OnFailure;
+use crate::breaker::Gate;
+use crate::config::{Mode, OnFailure};
 use crate::failure::Failure;
 use crate::headers::Headers;
 use crate::host::{Answer, Host, HostError};
+use crate::local::Reliance;
 use crate::message::Body;
 use crate::metrics::Counter;
 use crate::reports;
 use crate::verdict::{self, Decision, Verdict};
 
 impl Stream {
-    pub(super) fn ask(&mut self, host: &impl Host, about: About, body: Body<'_>) -> Flow {
-        let message = self.facts.message(body).encode();
-        match reports::call(host, &self.plugin.config, http::PRE_REQUEST, &message) {
-            Ok(token) => {
-                self.plugin.metrics.enter(host);
-                self.state = State::Deciding { token, since: host.now(), about };
-                Flow::Hold
-            }
-            Err(error) => self.fail(host, Failure::from(error)),
+    /// Judges by itself where that is enough; else asks.
+    pub(super) fn consider(&mut self, host: &impl Host, about: About, body: Body<'_>) -> Flow {
+        let judge = match self.profile.mode {
+            Mode::LocalFirst => self.plugin.local.clone(),
+            Mode::AskAlways => None,
+        };
+        let Some(judge) = judge else { return self.ask(host, about, body) };
+        let (found, reliance) = judge.judge(host, &self.plugin.config.local, &self.facts, body);
+        self.found = found;
+        match reliance {
+            Reliance::Ask => self.ask(host, about, body),
+            Reliance::Enough => self.pass(host, about),
         }
     }
 
-    pub(super) fn obey(&mut self, host: &impl Host, about: About, verdict: Verdict) -> Flow {
+    /// Goes on without having asked.
+    fn pass(&mut self, host: &impl Host, about: About) -> Flow {
+        if about == About::Headers {
+            return self.turn_to_body(host);
+        }
+        self.plugin.passed();
+        self.code = ALLOWED;
+        self.state = State::Passed;
+        self.tell(host, "local", b"", b"", "");
+        Flow::Continue
+    }
+
+    fn ask(&mut self, host: &impl Host, about: About, body: Body<'_>) -> Flow {
+        if self.plugin.gate() == Gate::Spare {
+            return self.fail(host, Failure::Paused);
+        }
+        self.facts.complete(host, &self.plugin.config);
+        let message = self.facts.message(body).encode();
+        let timeout = self.profile.timeout;
+        match reports::call(host, &self.plugin.config, timeout, http::PRE_REQUEST, &message) {
+            Ok(token) => {
+                self.plugin.metrics.enter();
+                self.state = State::Deciding { token, since: host.now(), about };
+                Flow::Hold
+            }
+            Err(error) => self.unanswered(host, Failure::from(error)),
+        }
+    }
+
+    pub(super) fn obey(&mut self, host: &impl Host, about: About, mut verdict: Verdict) -> Flow {
         self.code = verdict.code;
-        match verdict.decision {
+        let label = match verdict.decision {
             Decision::Block(status) => {
-                self.count(host, Counter::Blocked);
+                self.count(Counter::Blocked);
                 self.answer(host, status, &[], "portcullis_blocked");
+                "block"
             }
             Decision::Redirect(status, ref location) => {
-                self.count(host, Counter::Redirected);
+                self.count(Counter::Redirected);
                 self.answer(host, status, &[(b"location", location)], "portcullis_redirected");
+                "redirect"
             }
-            Decision::Allow => self.dress(host, &verdict),
+            Decision::Allow => {
+                self.dress(host, &verdict);
+                self.response.take(&mut verdict);
+                "allow"
+            }
+        };
+        if about == About::Whole || self.state == State::Blocked {
+            self.tell(host, label, verdict.tags(), &verdict.request_id, "");
         }
         if !verdict.request_id.is_empty() && !self.ids.contains(&verdict.request_id) {
             self.ids.push(verdict.request_id);
@@ -45,18 +88,36 @@ impl Stream {
             (State::Blocked, _) => Flow::Hold,
             (_, About::Headers) => self.turn_to_body(host),
             (_, About::Whole) => {
-                self.count(host, Counter::Allowed);
+                self.count(Counter::Allowed);
                 self.state = State::Passed;
                 Flow::Continue
             }
         }
     }
 
-    /// Applies the failure policy.
+    /// A question got no answer.
+    pub(super) fn unanswered(&mut self, host: &impl Host, failure: Failure) -> Flow {
+        self.plugin.unanswered(host, failure);
+        self.fail(host, failure)
+    }
+
+    /// Stops an attack that the filter itself has found, where the agent has said that attacks are stopped at once; else
+    /// applies the failure policy.
     pub(super) fn fail(&mut self, host: &impl Host, failure: Failure) -> Flow {
-        self.count(host, Counter::Failed(failure));
+        let found = std::mem::take(&mut self.found);
         self.plugin.complain(host, failure);
-        match self.plugin.config.on_failure {
+        if let Some(block) = self.plugin.local.as_ref().and_then(|local| local.stop(host, &found)) {
+            self.plugin.blocked();
+            self.code = block.status.into();
+            let location: [(&[u8], &[u8]); 1] = [(b"location", &block.location)];
+            let extra = if block.location.is_empty() { &[][..] } else { &location[..] };
+            self.answer(host, block.status, extra, "portcullis_blocked_locally");
+            self.tell(host, "local-block", found.tags.as_bytes(), b"", failure.name());
+            return Flow::Hold;
+        }
+        self.count(Counter::Failed(failure));
+        self.tell(host, "none", found.tags.as_bytes(), b"", failure.name());
+        match self.profile.on_failure {
             OnFailure::Open => {
                 self.state = State::Bypassed;
                 Flow::Continue
@@ -72,25 +133,25 @@ impl Stream {
     pub(super) fn strip_forged(&self, host: &impl Host, headers: &Headers) {
         let mut forged: Vec<&[u8]> =
             headers.iter().map(|(name, _)| name).filter(|name| verdict::is_reserved(name)).collect();
-        forged.sort_unstable();
-        forged.dedup();
         if forged.is_empty() {
             return;
         }
-        self.count(host, Counter::Forged);
+        forged.sort_unstable();
+        forged.dedup();
+        self.count(Counter::Forged);
         for name in forged {
-            self.check(host, host.remove_request_header(name));
+            self.check(host.remove_request_header(name));
         }
     }
 
-    pub(super) fn count(&self, host: &impl Host, counter: Counter) {
-        self.plugin.metrics.count(host, counter);
+    pub(super) fn count(&self, counter: Counter) {
+        self.plugin.metrics.count(counter);
     }
 
     /// Counts an action that the host refused; there is nothing else to do about one.
-    pub(super) fn check(&self, host: &impl Host, done: Result<(), HostError>) {
+    pub(super) fn check(&self, done: Result<(), HostError>) {
         if done.is_err() {
-            self.count(host, Counter::HostErrors);
+            self.count(Counter::HostErrors);
         }
     }
 
@@ -103,7 +164,9 @@ impl Stream {
         let code = verdict.code.to_string();
         let own: [(&[u8], &[u8]); 2] =
             [(b"x-sigsci-agentresponse", code.as_bytes()), (b"x-sigsci-requestid", &verdict.request_id)];
-        let own = own.into_iter().filter(|(_, value)| !value.is_empty());
+        // What the agent says itself need not be said before it.
+        let given = |name: &[u8]| verdict.headers.iter().any(|(given, _)| given == name);
+        let own = own.into_iter().filter(|(name, value)| !value.is_empty() && !given(name));
         let given = verdict.headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
         for (name, value) in own.chain(given) {
             let done = if verdict::is_reserved(name) {
@@ -111,12 +174,12 @@ impl Stream {
             } else {
                 host.add_request_header(name, value)
             };
-            self.check(host, done);
+            self.check(done);
         }
     }
 
     /// Answers in the application's place, once: a host may hang on a second answer.
-    fn answer(&mut self, host: &impl Host, status: u16, extra: &[(&[u8], &[u8])], details: &str) {
+    pub(super) fn answer(&mut self, host: &impl Host, status: u16, extra: &[(&[u8], &[u8])], details: &str) {
         self.state = State::Blocked;
         let mut pairs: Vec<(&[u8], &[u8])> =
             vec![(b"content-type", b"text/plain"), (b"cache-control", b"no-store")];
@@ -125,8 +188,11 @@ impl Stream {
         let answer = Answer { status, headers: &headers, body: b"request refused\n", details };
         if host.respond(&answer).is_err() {
             // A stream that cannot be answered must not wait for ever.
-            self.count(host, Counter::HostErrors);
-            self.check(host, host.reset());
+            self.count(Counter::HostErrors);
+            self.check(host.reset());
         }
     }
 }
+
+/// The code of a request that passes.
+const ALLOWED: i32 = 200;

@@ -41,9 +41,9 @@ enum Arrival {
 impl Stream {
     /// Takes the next part; asks the agent when there is enough, unless it is still busy with the headers.
     pub(super) fn collect(&mut self, host: &impl Host, size: usize, end: End) -> Flow {
-        if let Err(failure) = self.body.take(host, self.plugin.config.max_body, size, end) {
+        if let Err(failure) = self.body.take(host, self.profile.max_body, size, end) {
             if self.pending().is_some() {
-                self.plugin.metrics.leave(host);
+                self.plugin.metrics.leave();
             }
             return self.fail(host, failure);
         }
@@ -83,16 +83,16 @@ impl Stream {
         let ended = body.end == End::Reached || announced == Some(body.seen);
         let extent = if ended && body.bytes.len() == body.seen { Extent::Whole } else { Extent::Truncated };
         if extent == Extent::Truncated {
-            self.count(host, Counter::Truncated);
+            self.count(Counter::Truncated);
         }
         let total = if ended { Some(body.seen) } else { announced };
-        self.ask(host, About::Whole, Body { bytes: &body.bytes, total, extent })
+        self.consider(host, About::Whole, Body { bytes: &body.bytes, total, extent })
     }
 
     /// A body is also whole when as much has come as the client announced; the host says so only later.
     fn has_enough(&self) -> bool {
         self.body.end == End::Reached
-            || self.body.seen >= self.plugin.config.max_body
+            || self.body.seen >= self.profile.max_body
             || self.facts.content_length().is_some_and(|announced| self.body.seen >= announced)
     }
 }

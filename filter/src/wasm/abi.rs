@@ -27,6 +27,10 @@ impl Host for WasmHost {
         checked(status).map_or(Duration::ZERO, |()| Duration::from_nanos(nanos))
     }
 
+    fn memory(&self) -> u64 {
+        u64::try_from(core::arch::wasm32::memory_size(0)).unwrap_or(u64::MAX).saturating_mul(65_536)
+    }
+
     fn log(&self, level: Level, message: &str) {
         let level = match level {
             Level::Info => 2,
@@ -50,8 +54,9 @@ impl Host for WasmHost {
     }
 
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
-        let path = path.join("\0");
-        // SAFETY: the host reads `path` before it returns; `out` is as `received` wants it.
+        let path = Path::of(path);
+        let path = path.as_bytes();
+        // SAFETY: the host reads `path` before it returns; `data` and `size` are as `received` wants them.
         let value =
             received(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
         match value {
@@ -77,6 +82,56 @@ impl Host for WasmHost {
     fn remove_request_header(&self, name: &[u8]) -> Result<(), HostError> {
         // SAFETY: the host reads the slice before it returns.
         checked(unsafe { proxy_remove_header_map_value(REQUEST, name.as_ptr(), name.len()) })
+    }
+
+    fn replace_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        // SAFETY: the host reads both slices before it returns.
+        checked(unsafe {
+            proxy_replace_header_map_value(RESPONSE, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+        })
+    }
+
+    fn add_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        // SAFETY: the host reads both slices before it returns.
+        checked(unsafe {
+            proxy_add_header_map_value(RESPONSE, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+        })
+    }
+
+    fn remove_response_header(&self, name: &[u8]) -> Result<(), HostError> {
+        // SAFETY: the host reads the slice before it returns.
+        checked(unsafe { proxy_remove_header_map_value(RESPONSE, name.as_ptr(), name.len()) })
+    }
+
+    fn tell(&self, name: &str, value: &[u8]) -> Result<(), HostError> {
+        // SAFETY: the host reads both slices before it returns.
+        checked(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+    }
+
+    fn keep_told(&self, name: &str) -> Result<(), HostError> {
+        let Ok(length @ 0..=0x7f) = u8::try_from(name.len()) else { return Err(HostError::BadArgument) };
+        // A message of Envoy's: the name is its field 1, the type (a string) 3, the life (of a request) 5.
+        let mut arguments = vec![0x0a, length];
+        arguments.extend_from_slice(name.as_bytes());
+        arguments.extend_from_slice(&[0x18, 1, 0x28, 1]);
+        let function = "declare_property";
+        // SAFETY: the host reads both slices before it returns; `data` and `size` are as `received` wants them.
+        let answer = received(|data, size| unsafe {
+            proxy_call_foreign_function(
+                function.as_ptr(),
+                function.len(),
+                arguments.as_ptr(),
+                arguments.len(),
+                data,
+                size,
+            )
+        });
+        answer.map(drop)
+    }
+
+    fn resume_response(&self) -> Result<(), HostError> {
+        // SAFETY: takes no pointer.
+        checked(unsafe { proxy_continue_stream(StreamType::HttpResponse as u32) })
     }
 
     fn resume_request(&self) -> Result<(), HostError> {
@@ -138,6 +193,25 @@ impl Host for WasmHost {
         buffer(BufferType::HttpCallResponseBody, 0, max)
     }
 
+    fn shared_data(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, HostError> {
+        let mut token = 0;
+        // SAFETY: the host reads `key` and writes `token`, a live local, before it returns; `data` and `size` are as
+        // `received` wants them.
+        let value = received(|data, size| unsafe {
+            proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut token)
+        });
+        match value {
+            Ok(value) => Ok(Some((value, token))),
+            Err(HostError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8], token: u32) -> Result<(), HostError> {
+        // SAFETY: the host reads both slices before it returns.
+        checked(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), token) })
+    }
+
     fn configuration(&self) -> Result<Vec<u8>, HostError> {
         match buffer(BufferType::PluginConfiguration, 0, usize::MAX) {
             Err(HostError::NotFound) => Ok(Vec::new()),
@@ -170,6 +244,35 @@ impl Host for WasmHost {
     fn record_metric(&self, metric: MetricId, value: u64) -> Result<(), HostError> {
         // SAFETY: takes no pointer.
         checked(unsafe { proxy_record_metric(metric.0, value) })
+    }
+}
+
+/// The name of an attribute, its parts divided by zeros; the usual ones need no memory.
+enum Path {
+    Short([u8; 64], usize),
+    Long(String),
+}
+
+impl Path {
+    fn of(parts: &[&str]) -> Self {
+        let mut bytes = [0; 64];
+        let mut end = 0;
+        for (index, part) in parts.iter().enumerate() {
+            let start = end + usize::from(index > 0);
+            end = start + part.len();
+            match bytes.get_mut(start..end) {
+                Some(into) => into.copy_from_slice(part.as_bytes()),
+                None => return Self::Long(parts.join("\0")),
+            }
+        }
+        Self::Short(bytes, end)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, end) => bytes.get(..*end).unwrap_or_default(),
+            Self::Long(text) => text.as_bytes(),
+        }
     }
 }
 
@@ -212,6 +315,7 @@ fn millis(duration: Duration) -> u32 {
 }
 
 const REQUEST: u32 = MapType::HttpRequestHeaders as u32;
+const RESPONSE: u32 = MapType::HttpResponseHeaders as u32;
 const NO_GRPC_STATUS: i32 = -1;
 
 #[link(wasm_import_module = "env")]
@@ -244,6 +348,29 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
     fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(name: *const u8, name_size: usize, value: *const u8, value_size: usize) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        token: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        token: u32,
+    ) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_send_local_response(

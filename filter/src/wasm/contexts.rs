@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, ContextType};
+use proxy_wasm::types::ContextType;
 
 use super::abi::WasmHost;
 use crate::host::Token;
@@ -30,9 +30,30 @@ pub(super) fn register() {
     proxy_wasm::set_root_context(|id| Box::new(Root { id, plugin: Rc::default() }));
 }
 
+/// A request's headers have come.
+pub(super) fn on_request_headers(context: u32, end: End) -> Flow {
+    // A stream that is not known has been deleted; nothing of it may go on.
+    with_stream(context, |stream| stream.on_request_headers(&WasmHost, end)).unwrap_or(Flow::Hold)
+}
+
+/// A request's trailers have come.
+pub(super) fn on_request_trailers(context: u32) -> Flow {
+    with_stream(context, |stream| stream.on_request_trailers(&WasmHost)).unwrap_or(Flow::Hold)
+}
+
+/// A response's headers have come.
+pub(super) fn on_response_headers(context: u32) -> Flow {
+    // Of a stream that is not known nothing was to be done.
+    with_stream(context, |stream| stream.on_response_headers(&WasmHost)).unwrap_or(Flow::Continue)
+}
+
+/// A stream has ended.
+pub(super) fn on_log(context: u32) {
+    with_stream(context, |stream| stream.on_log(&WasmHost));
+}
+
 /// Part of a request's body has come.
 pub(super) fn on_request_body(context: u32, size: usize, end: End) -> Flow {
-    // A stream that is not known has been deleted; nothing of it may go on.
     with_stream(context, |stream| stream.on_request_body(&WasmHost, size, end)).unwrap_or(Flow::Hold)
 }
 
@@ -82,12 +103,7 @@ struct Root {
     plugin: Rc<Plugin>,
 }
 
-impl Context for Root {
-    fn on_done(&mut self) -> bool {
-        change_live(|live| drop(live.plugins.remove(&self.id)));
-        true
-    }
-}
+impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
@@ -111,27 +127,21 @@ impl RootContext for Root {
     }
 }
 
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.plugin.end(&WasmHost);
+        change_live(|live| drop(live.plugins.remove(&self.id)));
+    }
+}
+
 struct Http {
     id: u32,
 }
 
 impl Context for Http {}
 
-impl HttpContext for Http {
-    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        let flow = with_stream(self.id, |stream| stream.on_request_headers(&WasmHost, end(end_of_stream)));
-        action(flow.unwrap_or(Flow::Hold))
-    }
-
-    fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        let flow = with_stream(self.id, |stream| stream.on_request_trailers(&WasmHost));
-        action(flow.unwrap_or(Flow::Hold))
-    }
-
-    fn on_log(&mut self) {
-        with_stream(self.id, |stream| stream.on_log(&WasmHost));
-    }
-}
+// Its callbacks come by other ways, see `entry`.
+impl HttpContext for Http {}
 
 impl Drop for Http {
     fn drop(&mut self) {
@@ -141,12 +151,4 @@ impl Drop for Http {
 
 pub(super) fn end(end_of_stream: bool) -> End {
     if end_of_stream { End::Reached } else { End::Open }
-}
-
-/// Headers and trailers are either let go or stopped.
-fn action(flow: Flow) -> Action {
-    match flow {
-        Flow::Continue => Action::Continue,
-        Flow::Collect | Flow::Hold => Action::Pause,
-    }
 }

@@ -2,7 +2,7 @@
 
 use wasmtime::{Caller, Error, Linker, Result, bail, ensure};
 
-use super::{BAD_ARGUMENT, OK};
+use super::{BAD_ARGUMENT, CAS_MISMATCH, NOT_FOUND, OK};
 use crate::exchange::Answer;
 use crate::memory;
 use crate::script::Did;
@@ -47,6 +47,9 @@ pub(super) fn define(linker: &mut Linker<World>) -> Result<()> {
             edit(host, map, (name, name_size), None, |name, _| Did::Remove(name))
         },
     )?;
+    linker.func_wrap("env", "proxy_set_property", tell)?;
+    linker.func_wrap("env", "proxy_call_foreign_function", foreign)?;
+    linker.func_wrap("env", "proxy_set_shared_data", share)?;
     linker.func_wrap("env", "proxy_continue_stream", resume)?;
     linker.func_wrap("env", "proxy_close_stream", close)?;
     linker.func_wrap("env", "proxy_send_local_response", answer)?;
@@ -82,6 +85,9 @@ fn edit(
     value: Option<(u32, u32)>,
     did: impl Fn(String, String) -> Did,
 ) -> Result<u32> {
+    if map == RESPONSE_HEADERS {
+        return edit_response(host, (name, name_size), value, did);
+    }
     ensure!(map == REQUEST_HEADERS, "map {map} edited");
     let name = memory::text(&mut host, name, name_size)?;
     ensure!(!name.starts_with(':') && name == name.to_ascii_lowercase(), "header {name} edited");
@@ -103,7 +109,83 @@ fn edit(
     Ok(OK)
 }
 
+fn edit_response(
+    mut host: Host<'_>,
+    (name, name_size): (u32, u32),
+    value: Option<(u32, u32)>,
+    did: impl Fn(String, String) -> Did,
+) -> Result<u32> {
+    let name = memory::text(&mut host, name, name_size)?;
+    let value = value.map(|(at, size)| memory::read(&mut host, at, size)).transpose()?;
+    let world = host.data_mut();
+    ensure!(
+        matches!(world.phase, Phase::ResponseHeaders | Phase::Reply),
+        "response header {name} edited late"
+    );
+    let response = world.stream().and_then(|stream| stream.response.as_mut());
+    let Some(response) = response else { bail!("header {name} of no response edited") };
+    let shown = value.as_deref().unwrap_or_default().escape_ascii().to_string();
+    let deed = did(name.clone(), shown);
+    if !matches!(deed, Did::Add(..)) {
+        response.headers.retain(|(known, _)| *known != name.as_bytes());
+    }
+    response.headers.extend(value.map(|value| (name.into_bytes(), value)));
+    world.did.push(Did::OfResponse(Box::new(deed)));
+    Ok(OK)
+}
+
+fn tell(mut host: Host<'_>, name: u32, name_size: u32, value: u32, value_size: u32) -> Result<u32> {
+    let name = memory::text(&mut host, name, name_size)?;
+    let value = memory::text(&mut host, value, value_size)?;
+    let Some(stream) = host.data_mut().stream() else { bail!("{name} told outside of a stream") };
+    stream.told.insert(name, value);
+    Ok(OK)
+}
+
+/// The one function that the filter may ask for; a host that has none says that there is no such thing.
+fn foreign(
+    mut host: Host<'_>,
+    name: u32,
+    name_size: u32,
+    _arguments: u32,
+    _arguments_size: u32,
+    _data: u32,
+    _size: u32,
+) -> Result<u32> {
+    let name = memory::text(&mut host, name, name_size)?;
+    ensure!(name == "declare_property", "foreign function {name} called");
+    Ok(NOT_FOUND)
+}
+
+fn share(
+    mut host: Host<'_>,
+    key: u32,
+    key_size: u32,
+    value: u32,
+    value_size: u32,
+    token: u32,
+) -> Result<u32> {
+    let key = memory::text(&mut host, key, key_size)?;
+    let value = memory::read(&mut host, value, value_size)?;
+    let shared = &mut host.data_mut().shared;
+    let known = shared.get(&key).map_or(0, |(_, token)| *token);
+    if token != 0 && token != known {
+        return Ok(CAS_MISMATCH);
+    }
+    shared.insert(key, (value, known + 1));
+    Ok(OK)
+}
+
 fn resume(mut host: Host<'_>, stream: u32) -> Result<u32> {
+    if stream == HTTP_RESPONSE {
+        let world = host.data_mut();
+        ensure!(world.phase == Phase::Reply, "response resumed in {:?}", world.phase);
+        let Some(stream) = world.stream() else { bail!("response resumed outside of a stream") };
+        ensure!(stream.response_held, "a response resumed that was not held");
+        stream.response_held = false;
+        world.did.push(Did::ResumeResponse);
+        return Ok(OK);
+    }
     ensure!(stream == HTTP_REQUEST, "stream type {stream} resumed");
     let world = host.data_mut();
     ensure!(world.phase == Phase::Reply, "resumed in {:?}", world.phase);
@@ -145,6 +227,7 @@ fn answer(
     let world = host.data_mut();
     let Some(stream) = world.stream() else { bail!("answered outside of a stream") };
     ensure!(!stream.is_over(), "answered a second time");
+    stream.response_held = false;
     let location = headers.iter().find(|(name, _)| name == b"location");
     let did = match location {
         Some((_, to)) => Did::Redirect(status, String::from_utf8_lossy(to).into_owned()),
@@ -222,7 +305,9 @@ fn change(world: &mut World, id: u32, change: impl FnOnce(&mut Metric)) -> Resul
 const ROOT: u32 = 1;
 const CLUSTER: &str = "portcullis-agent";
 const REQUEST_HEADERS: u32 = 0;
+const RESPONSE_HEADERS: u32 = 2;
 const HTTP_REQUEST: u32 = 0;
+const HTTP_RESPONSE: u32 = 1;
 const HISTOGRAM: u32 = 2;
 const WARN: u32 = 3;
 const CRITICAL: u32 = 5;

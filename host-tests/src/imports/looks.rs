@@ -16,6 +16,7 @@ pub(super) fn define(linker: &mut Linker<World>) -> Result<()> {
     linker.func_wrap("env", "proxy_get_buffer_bytes", buffer)?;
     linker.func_wrap("env", "proxy_get_header_map_pairs", map)?;
     linker.func_wrap("env", "proxy_get_property", property)?;
+    linker.func_wrap("env", "proxy_get_shared_data", shared_data)?;
     Ok(())
 }
 
@@ -47,9 +48,11 @@ fn map(mut host: Host<'_>, kind: u32, data: u32, size: u32) -> Result<u32> {
         (REQUEST_HEADERS, Phase::Headers | Phase::Body | Phase::Trailers | Phase::Reply) => {
             world.stream().filter(|stream| !stream.headers_have_gone()).map(|stream| stream.headers.clone())
         }
-        (RESPONSE_HEADERS, Phase::Log) => world.stream().map(|stream| {
-            stream.response.as_ref().map(|response| response.headers.clone()).unwrap_or_default()
-        }),
+        (RESPONSE_HEADERS, Phase::Log | Phase::ResponseHeaders | Phase::Reply) => {
+            world.stream().map(|stream| {
+                stream.response.as_ref().map(|response| response.headers.clone()).unwrap_or_default()
+            })
+        }
         (CALL_HEADERS, Phase::Reply) => world.reply.as_ref().map(|reply| reply.headers.clone()),
         _ => return Err(refused("map", kind, world)),
     };
@@ -69,6 +72,7 @@ fn property(mut host: Host<'_>, path: u32, path_size: u32, data: u32, size: u32)
     let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX).to_le_bytes().to_vec();
     let response = stream.response.as_ref().filter(|_| phase == Phase::Log);
     let value = match path.as_str() {
+        "response\0flags" => response.map(|_| number(0)),
         // What the host has as a map it cannot give as bytes.
         "filter_state" => return Ok(SERIALIZATION_FAILURE),
         "response\0code" => response.map(|response| number(response.status.into())),
@@ -79,6 +83,13 @@ fn property(mut host: Host<'_>, path: u32, path_size: u32, data: u32, size: u32)
         Some(value) => memory::give(&mut host, &value, data, size).map(|()| OK),
         None => Ok(NOT_FOUND),
     }
+}
+
+fn shared_data(mut host: Host<'_>, key: u32, key_size: u32, data: u32, size: u32, token: u32) -> Result<u32> {
+    let key = memory::text(&mut host, key, key_size)?;
+    let Some((value, known)) = host.data().shared.get(&key).cloned() else { return Ok(NOT_FOUND) };
+    memory::write(&mut host, token, &known.to_le_bytes())?;
+    memory::give(&mut host, &value, data, size).map(|()| OK)
 }
 
 fn refused(what: &str, kind: u32, world: &World) -> Error {

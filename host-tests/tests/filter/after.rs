@@ -179,8 +179,7 @@ fn reports_to_each_id_that_the_agent_gave() {
         Did::Resume,
         asked(),
         Did::Resume,
-        Did::call("/v1/update-request"),
-        Did::call("/v1/update-request"),
+        Did::call("/v1/reports"),
     ]);
     let rest = [("decisions.allow.total", 1), ("reports.sent.total", 2)];
     vm.expect_metrics(&[&TWO_CALLS[..], &rest].concat());

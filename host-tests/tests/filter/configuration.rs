@@ -58,7 +58,7 @@ fn takes_a_new_configuration_while_requests_are_under_way() {
     vm.expect(&[asked(), Did::Complain, Did::Resume, Did::Complain, Did::Answer(503)]);
     // Reports that the configuration before has left are sent.
     vm.tick();
-    vm.expect(&[Did::call("/v1/post-request")]);
+    vm.expect(&[Did::call("/v1/reports")]);
     vm.expect_metrics(&[
         ("requests.total", 3),
         ("decisions.allow.total", 1),

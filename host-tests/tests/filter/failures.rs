@@ -202,7 +202,7 @@ fn works_again_once_the_agent_does() {
 #[test]
 fn takes_no_verdict_from_part_of_a_reply() {
     let whole = Reply::with_headers(406, &[("X-SigSci-Tags", "SQLI")]);
-    let mut vm = vm();
+    let mut vm = Vm::start(&Settings::with(r#"{"breaker": {"failures": 0}}"#));
     let bytes = portcullis_protocol::RpcMsgOut {
         waf_response: 406,
         request_headers: vec![("X-SigSci-Tags".into(), "SQLI".into())],

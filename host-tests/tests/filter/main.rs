@@ -6,7 +6,9 @@ mod bodies;
 mod configuration;
 mod failures;
 mod headers;
+mod local;
 mod reports;
+mod responses;
 mod streams;
 mod verdicts;
 

@@ -36,7 +36,7 @@ fn asks_by_headers_and_lets_frames_flow() {
                 vm.trailers(stream, &[("t", "1")]);
                 assert!(vm.app(stream).complete);
                 vm.expect(&[]);
-                vm.expect_metrics(&PASSED);
+                vm.expect_metrics(&[&PASSED[..], &[("body.unseen.total", 1)]].concat());
             }
         }
     }
@@ -52,7 +52,7 @@ fn blocks_a_handshake() {
         vm.expect(&[Did::Answer(406)]);
         vm.data(stream, "frame", false);
         assert!(vm.app(stream).saw_nothing());
-        vm.expect_metrics(&BLOCKED);
+        vm.expect_metrics(&[&BLOCKED[..], &[("body.unseen.total", 1)]].concat());
     }
 }
 

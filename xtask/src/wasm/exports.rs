@@ -52,7 +52,8 @@ fn repoint(module: &mut Module, name: &str) -> Result<()> {
 }
 
 /// Callbacks that the filter answers itself.
-const OWN: &[&str] = &["request_body", "http_call_response"];
+const OWN: &[&str] =
+    &["request_headers", "request_body", "request_trailers", "response_headers", "http_call_response", "log"];
 
 /// Everything the host needs to see.
 const KEPT: &[&str] = &[
@@ -67,8 +68,8 @@ const KEPT: &[&str] = &[
     "proxy_on_request_headers",
     "proxy_on_request_body",
     "proxy_on_request_trailers",
+    "proxy_on_response_headers",
     "proxy_on_http_call_response",
     "proxy_on_log",
-    "proxy_on_done",
     "proxy_on_delete",
 ];

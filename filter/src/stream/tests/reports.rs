@@ -1,6 +1,6 @@
 //! What is reported of responses.
 
-use portcullis_protocol::RpcMsgIn2;
+use portcullis_protocol::{ReportBatch, RpcMsgIn2};
 
 use super::*;
 use crate::host::mock::headers;
@@ -11,7 +11,7 @@ fn says_nothing_of_a_stream_without_request() {
     let mut stream = stream(&mock, "{}");
     stream.on_log(&mock);
     assert_eq!(reports(&stream, &mock), []);
-    assert_eq!(mock.metric("requests.total"), 0);
+    assert_eq!(metric(&stream, &mock, "requests.total"), 0);
 }
 
 /// A request with this verdict and response, seen to its end.
@@ -32,13 +32,13 @@ fn reports_the_response_that_the_agent_asked_for() {
     let message = RpcMsgOut { request_id: "abc".into(), ..verdict(200) };
     let stream = ended(&mock, "{}", &message, 200);
     let sent = reports(&stream, &mock);
-    let [Deed::Call(path, report)] = sent.as_slice() else { panic!("{sent:?}") };
-    assert_eq!(path, "/v1/update-request");
+    let [(kind, report)] = sent.as_slice() else { panic!("{sent:?}") };
+    assert_eq!(kind, ReportBatch::UPDATE);
     let report = RpcMsgIn2::decode(report).unwrap();
     assert_eq!((&*report.request_id, report.response_code), (&b"abc"[..], 200));
     assert_eq!((report.response_size, report.waf_response), (7, Some(200)));
     assert_eq!(report.headers_out, [("server".into(), "x".into())]);
-    assert_eq!(mock.metric("reports.sent.total"), 1);
+    assert_eq!(metric(&stream, &mock, "reports.sent.total"), 1);
 }
 
 #[test]
@@ -46,8 +46,8 @@ fn reports_anomalies_that_the_agent_did_not_ask_for() {
     let mock = Mock::get("/gone");
     let stream = ended(&mock, "{}", &verdict(200), 404);
     let sent = reports(&stream, &mock);
-    let [Deed::Call(path, report)] = sent.as_slice() else { panic!("{sent:?}") };
-    assert_eq!(path, "/v1/post-request");
+    let [(kind, report)] = sent.as_slice() else { panic!("{sent:?}") };
+    assert_eq!(kind, ReportBatch::POST);
     let report = RpcMsgIn::decode(report).unwrap();
     assert_eq!((&*report.uri, report.response_code), (&b"/gone"[..], Some(404)));
     assert_eq!((report.response_size, report.waf_response), (Some(7), Some(200)));
@@ -79,9 +79,34 @@ fn reports_slow_and_large_responses() {
     }
 }
 
-/// Reports that a tick would send.
-fn reports(stream: &Stream, mock: &Mock) -> Vec<Deed> {
+/// Reports that a tick sends.
+fn reports(stream: &Stream, mock: &Mock) -> Vec<(String, Vec<u8>)> {
     mock.deeds();
     stream.plugin.on_tick(mock);
-    mock.deeds()
+    let mut sent = Vec::new();
+    for deed in mock.deeds() {
+        let Deed::Call(path, message) = deed else { panic!("{deed:?}") };
+        assert_eq!(path, "/v1/reports");
+        let batch = ReportBatch::decode(&message).unwrap();
+        let text = |kind: &[u8]| String::from_utf8_lossy(kind).into_owned();
+        sent.extend(batch.reports.iter().map(|(kind, report)| (text(kind), report.to_vec())));
+    }
+    sent
+}
+
+#[test]
+fn reports_flags_and_only_headers_of_interest() {
+    let mock = Mock::get("/");
+    mock.property("response.flags", &4_u64.to_le_bytes());
+    let message = RpcMsgOut { request_id: "abc".into(), ..verdict(200) };
+    let mut stream = stream(&mock, r#"{"report": {"headers": ["X-Cache"]}}"#);
+    stream.on_request_headers(&mock, End::Reached);
+    reply(&mut stream, &mock, &message);
+    *mock.response.borrow_mut() =
+        headers(&[(":status", "200"), ("set-cookie", "secret"), ("x-cache", "hit")]);
+    stream.on_log(&mock);
+    let sent = reports(&stream, &mock);
+    let report = RpcMsgIn2::decode(&sent[0].1).unwrap();
+    assert_eq!(report.response_flags, 4);
+    assert_eq!(report.headers_out, [("x-cache".into(), "hit".into())]);
 }
