@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /seen` | the counter, as JSON; itself not counted |
 //! | `/status/NNN` | that status |
+//! | `/moved/NAME` | 302 to `/NAME` of the same host |
 //! | a WebSocket handshake | 101, then every message back |
 //! | `content-type: application/grpc…` | the request's bytes as they come, then `grpc-status: 0` |
 //! | anything else | 200 and what the application saw of it, as JSON |
@@ -127,6 +128,9 @@ async fn answer(request: Request<Incoming>, seen: &Seen) -> Response<Body> {
     if is_grpc(request.headers()) {
         return stream_back(request);
     }
+    if let Some(name) = request.uri().path().strip_prefix("/moved/") {
+        return moved(request.headers(), name);
+    }
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         return json(StatusCode::BAD_REQUEST, Bytes::from_static(b"{\"error\":\"the body broke off\"}\n"));
@@ -143,6 +147,15 @@ async fn answer(request: Request<Incoming>, seen: &Seen) -> Response<Body> {
     // The server strips the body of an answer to HEAD over HTTP/1.1, but not over HTTP/2.
     let report = if parts.method == Method::HEAD { String::new() } else { format!("{report}\n") };
     json(wanted_status(parts.uri.path()), report.into())
+}
+
+fn moved(headers: &HeaderMap, name: &str) -> Response<Body> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let mut response = json(StatusCode::FOUND, Bytes::new());
+    if let Ok(location) = HeaderValue::from_str(&format!("http://{host}/{name}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 fn wanted_status(path: &str) -> StatusCode {

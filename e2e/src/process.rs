@@ -10,6 +10,15 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
+/// What becomes of a process that is to look hung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freeze {
+    /// It stands still.
+    Stop,
+    /// It goes on.
+    GoOn,
+}
+
 /// A running child process, its output going to a file.
 pub struct Process {
     name: &'static str,
@@ -47,6 +56,25 @@ impl Process {
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Stops it where it stands, or lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended or cannot be signalled.
+    pub fn freeze(&self, freeze: Freeze) -> Result<()> {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let signal = match freeze {
+            Freeze::Stop => Signal::STOP,
+            Freeze::GoOn => Signal::CONT,
+        };
+        Ok(kill_process(pid.with_context(|| format!("{} has ended", self.name))?, signal)?)
     }
 
     /// Fails with the end of the log if the process has ended.

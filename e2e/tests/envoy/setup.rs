@@ -1,12 +1,14 @@
 //! Starting what a test needs.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use portcullis_e2e::app::App;
 use portcullis_e2e::client::{Answer, Ask};
 use portcullis_e2e::config::{Edit, Shipped};
 use portcullis_e2e::samples::Sample;
 use portcullis_e2e::stack::{AgentSetup, BLOCKING, Binaries, Stack};
+use portcullis_e2e::wait::until;
 
 use crate::scripted::{Script, ScriptedAgent};
 
@@ -84,8 +86,24 @@ impl Path {
         outcome.unwrap_or_else(|error| panic!("{name}: {error:#}"));
     }
 
-    /// The sum of a counter's series with these labels.
+    /// The sum of a counter's series with these labels, now.
     pub(crate) async fn counter(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.stack.stats().await.unwrap().sum(name, labels)
+    }
+
+    /// The sum of a counter's series with these labels comes to this number: the filter hands counts over by a timer.
+    pub(crate) async fn counts(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
+        let counted = until("a counter comes to its number", Duration::from_secs(20), || async {
+            let seen = self.stack.stats().await?.sum(name, labels);
+            Ok((seen == expected).then_some(()))
+        });
+        if let Err(error) = counted.await {
+            panic!("{name}{labels:?} is {}, not {expected}: {error:#}", self.counter(name, labels).await);
+        }
+    }
+
+    /// So many requests have been counted: then so have their decisions and failures.
+    pub(crate) async fn settled(&self, requests: f64) {
+        self.counts("portcullis_requests_total", &[], requests).await;
     }
 }

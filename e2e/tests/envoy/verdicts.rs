@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use portcullis_e2e::client::Ask;
-use portcullis_e2e::samples;
+use portcullis_e2e::samples::{self, Sample};
 use portcullis_e2e::smoke::BLOCK;
 use portcullis_e2e::wait::until;
-use portcullis_protocol::{RpcMsgIn, RpcMsgIn2, RpcMsgOut, http as wire};
+use portcullis_protocol::{ReportBatch, RespAction, RpcMsgIn, RpcMsgIn2, RpcMsgOut, http as wire};
 use serde_json::Value;
 
 use crate::scripted::Script;
@@ -51,7 +51,9 @@ async fn the_access_log_tells_of_verdicts() {
     .await
     .unwrap();
     let of = |path: &str| lines.iter().find(|line| line["path"] == path).unwrap();
-    assert_eq!(of("/let-through")["verdict"], "200");
+    assert_eq!(of("/let-through")["verdict"], "allow");
+    assert_eq!(of("/stopped")["verdict"], "block");
+    assert_eq!(of("/stopped")["signals"], "SQLI");
     assert_eq!(of("/stopped")["status"], BLOCK);
     assert_eq!(of("/stopped")["details"], "portcullis_blocked");
 }
@@ -70,7 +72,7 @@ async fn in_log_mode_the_app_is_told_of_an_attack() {
 async fn the_agent_chooses_the_status_of_a_block() {
     let path = Path::scripted(Script::answer(&verdict(451)), &[PATIENT]).await;
     assert_eq!(path.send(Ask::get("/demo")).await.status, 451);
-    assert_eq!(path.counter("portcullis_decisions_block_total", &[]).await, 1.0);
+    path.counts("portcullis_decisions_total", &[("decision", "block")], 1.0).await;
 }
 
 #[tokio::test]
@@ -127,10 +129,54 @@ async fn a_response_is_reported_where_the_agent_asked_for_it() {
     let agent = path.agent.as_mut().unwrap();
     assert_eq!(agent.next().await.0, wire::PRE_REQUEST);
     let (asked, body) = agent.next().await;
-    assert_eq!(asked, wire::UPDATE_REQUEST);
-    let update = RpcMsgIn2::decode(&body).unwrap();
+    assert_eq!(asked, wire::REPORTS);
+    let report = only_report(&body, ReportBatch::UPDATE);
+    let update = RpcMsgIn2::decode(&report).unwrap();
     assert_eq!(&*update.request_id, b"55c24b96ca84c02201000001");
     assert_eq!(update.response_code, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_envoy_redirects_to_itself_is_judged_once() {
+    let redirecting = (
+        "route: { cluster: application, timeout: 0s }",
+        "route: { cluster: application, timeout: 0s, internal_redirect_policy: { max_internal_redirects: 1 } }",
+    );
+    let mut path = Path::scripted(Script::answer(&verdict(200)), &[PATIENT, redirecting]).await;
+    let answer = path.send(Ask::get("/moved/there")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.report().unwrap()["target"], "/there");
+    path.send(Ask::get("/last")).await;
+    let agent = path.agent.as_mut().unwrap();
+    for asked in ["/moved/there", "/last"] {
+        let (_, body) = agent.next().await;
+        assert_eq!(*RpcMsgIn::decode(&body).unwrap().uri, *asked.as_bytes());
+    }
+    path.settled(2.0).await;
+}
+
+#[tokio::test]
+async fn the_agent_edits_the_responses_headers() {
+    let resp_actions = vec![
+        RespAction { code: 2, args: vec!["content-type".into(), "text/x-edited".into()] },
+        RespAction { code: 1, args: vec!["x-added".into(), "1".into()] },
+    ];
+    let path = Path::scripted(Script::answer(&RpcMsgOut { resp_actions, ..verdict(200) }), &[PATIENT]).await;
+    let answer = path.send(Ask::get("/demo")).await;
+    assert_eq!(answer.headers["content-type"], "text/x-edited");
+    assert_eq!(answer.headers["x-added"], "1");
+}
+
+#[tokio::test]
+async fn a_response_waits_for_the_agent_where_it_asks_to_see_it() {
+    let asking =
+        RpcMsgOut { ask_response: true, request_id: "55c24b96ca84c02201000001".into(), ..verdict(200) };
+    let script = Script::TwoAnswers(asking.encode().into(), verdict(451).encode().into());
+    let path = Path::scripted(script, &[PATIENT]).await;
+    let answer = path.send(Sample::new("seen", Ask::get("/demo")).ask).await;
+    assert_eq!(answer.status, 451);
+    assert_eq!(path.app.seen("seen"), 1);
+    path.counts("portcullis_responses_block_total", &[], 1.0).await;
 }
 
 #[tokio::test]
@@ -142,10 +188,19 @@ async fn an_anomalous_response_is_reported_unasked() {
     assert_eq!(agent.next().await.0, wire::PRE_REQUEST);
     assert_eq!(agent.next().await.0, wire::PRE_REQUEST);
     let (asked, body) = agent.next().await;
-    assert_eq!(asked, wire::POST_REQUEST);
-    let post = RpcMsgIn::decode(&body).unwrap();
+    assert_eq!(asked, wire::REPORTS);
+    let report = only_report(&body, ReportBatch::POST);
+    let post = RpcMsgIn::decode(&report).unwrap();
     assert_eq!(post.response_code, Some(500));
     assert_eq!(&*post.uri, b"/status/500");
+}
+
+/// The one report of a batch.
+fn only_report(batch: &[u8], kind: &str) -> Vec<u8> {
+    let batch = ReportBatch::decode(batch).unwrap();
+    assert_eq!(batch.reports.len(), 1);
+    assert_eq!(*batch.reports[0].0, *kind.as_bytes());
+    batch.reports[0].1.to_vec()
 }
 
 /// The values of a header among those that the application saw.

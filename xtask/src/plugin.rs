@@ -1,0 +1,209 @@
+//! `cargo xtask check-plugin FILE`: whether a proxy's filter would understand a configuration whole.
+//!
+//! The file is held against the published schema and read by the filter's own parser. The filter takes anything, so that
+//! a mistake shows only in a metric; this task fails for one.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use portcullis_filter::config::Config;
+use serde_json::Value;
+
+const USAGE: &str =
+    "usage: cargo xtask check-plugin FILE      FILE is the JSON that the plugin is configured with\n";
+
+/// What a configuration may hold, as it is published.
+const SCHEMA: &str = include_str!("../../envoy/filter.schema.json");
+
+/// Runs the task.
+pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
+    let (Some(file), None) = (args.next(), args.next()) else { bail!("one file is wanted\n{USAGE}") };
+    if file == "--help" || file == "-h" {
+        print!("{USAGE}");
+        return Ok(());
+    }
+    let path = PathBuf::from(&file);
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {file}"))?;
+    let problems = Problems::of(&text)?;
+    for problem in problems.schema.iter().chain(&problems.filter) {
+        println!("{file}: {problem}");
+    }
+    ensure!(problems.schema.is_empty() && problems.filter.is_empty(), "{file} is not what the filter wants");
+    println!("{file}: understood whole");
+    Ok(())
+}
+
+/// What is wrong with a configuration.
+struct Problems {
+    /// By the schema.
+    schema: Vec<String>,
+    /// By the filter's parser.
+    filter: Vec<String>,
+}
+
+impl Problems {
+    fn of(text: &[u8]) -> Result<Self> {
+        let schema: Value = serde_json::from_str(SCHEMA).context("envoy/filter.schema.json is not JSON")?;
+        let validator =
+            jsonschema::validator_for(&schema).context("envoy/filter.schema.json is no schema")?;
+        // Proxies hand over nothing where there is nothing; that is a configuration as well.
+        let text = if text.trim_ascii().is_empty() { b"{}" } else { text };
+        let schema = match serde_json::from_slice(text) {
+            Ok(value) => validator
+                .iter_errors(&value)
+                .map(|error| format!("at \"{}\": {error}", error.instance_path()))
+                .collect(),
+            Err(error) => vec![format!("not JSON: {error}")],
+        };
+        Ok(Self { schema, filter: Config::parse(text).1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether schema and parser find fault, which they must do together.
+    fn faulty(text: &str) -> bool {
+        let problems = Problems::of(text.as_bytes()).unwrap();
+        let (schema, filter) = (problems.schema.is_empty(), problems.filter.is_empty());
+        assert_eq!(schema, filter, "{text}\nschema: {:?}\nfilter: {:?}", problems.schema, problems.filter);
+        !schema
+    }
+
+    #[test]
+    fn the_shipped_configuration_is_understood_whole() {
+        let envoy = include_str!("../../envoy/envoy.yaml");
+        let (_, rest) = envoy.split_once("value: |\n").unwrap();
+        let (text, _) = rest.split_once("\n                  - name:").unwrap();
+        assert!(text.contains("\"agent_cluster\""), "{text}");
+        assert!(!faulty(text), "{text}");
+    }
+
+    #[test]
+    fn the_examples_are_understood_whole() {
+        for example in [
+            include_str!("../../envoy/plugin/ask-always.json"),
+            include_str!("../../envoy/plugin/local-first.json"),
+        ] {
+            assert!(!faulty(example), "{example}");
+        }
+    }
+
+    #[test]
+    fn schema_and_parser_take_the_same() {
+        for good in [
+            "",
+            "{}",
+            r#"{"agent_cluster": "a", "inspect": false, "mode": "local-first", "timeout_ms": 5, "fail_open": false}"#,
+            r#"{"fail_status": 599, "filter_state": false, "log_level": "off", "metrics_prefix": "a_1"}"#,
+            r#"{"body": {"mode": "after", "max_bytes": 1048576, "content_types": ["text/"], "skip_paths": ["/a"]}}"#,
+            r#"{"body": {"content_types": [], "skip_paths": []}, "scope": [], "profiles": {}}"#,
+            r#"{"breaker": {"failures": 0, "pause_ms": 100, "max_pause_ms": 600000}, "local": {"poll_ms": 100}}"#,
+            r#"{"local": {"max_age_ms": 600000}, "report": {"enabled": false, "min_status": 600, "slow_ms": 1}}"#,
+            r#"{"report": {"large_bytes": 18446744073709551615, "headers": ["*"]}, "route_metadata": true}"#,
+            r#"{"fingerprints": {"ja3": "a", "ja4": "b", "cipher": "c"}}"#,
+            r#"{"profiles": {"p": {"inspect": true, "mode": "ask-always", "body": {"mode": "none"}}},
+                "scope": [{"profile": "p"}, {"host": "*.a.example", "path": "/x", "profile": "off", "fail_open": true},
+                          {"host": "*"}, {"host": "A-b.example:8080"}, {"host": "[::1]"}]}"#,
+        ] {
+            assert!(!faulty(good), "{good}");
+        }
+    }
+
+    #[test]
+    fn schema_and_parser_refuse_the_same() {
+        for bad in [
+            "[]",
+            "{",
+            "7",
+            r#"{"colour": 1}"#,
+            r#"{"agent_cluster": ""}"#,
+            r#"{"agent_cluster": 1}"#,
+            r#"{"inspect": "yes"}"#,
+            r#"{"mode": "local_first"}"#,
+            r#"{"timeout_ms": 4}"#,
+            r#"{"timeout_ms": 2001}"#,
+            r#"{"timeout_ms": 5.5}"#,
+            r#"{"timeout_ms": "100"}"#,
+            r#"{"fail_open": 1}"#,
+            r#"{"fail_status": 399}"#,
+            r#"{"fail_status": 600}"#,
+            r#"{"body": []}"#,
+            r#"{"body": {"mode": "buffer"}}"#,
+            r#"{"body": {"max_bytes": 0}}"#,
+            r#"{"body": {"max_bytes": 1048577}}"#,
+            r#"{"body": {"content_types": "text/"}}"#,
+            r#"{"body": {"content_types": [""]}}"#,
+            r#"{"body": {"skip_paths": ["a"]}}"#,
+            r#"{"body": {"skip_paths": [1]}}"#,
+            r#"{"body": {"colour": 1}}"#,
+            r#"{"breaker": {"failures": -1}}"#,
+            r#"{"breaker": {"failures": 1001}}"#,
+            r#"{"breaker": {"pause_ms": 99}}"#,
+            r#"{"breaker": {"max_pause_ms": 600001}}"#,
+            r#"{"breaker": {"colour": 1}}"#,
+            r#"{"local": {"poll_ms": 99}}"#,
+            r#"{"local": {"max_age_ms": 199}}"#,
+            r#"{"local": 1}"#,
+            r#"{"report": {"min_status": 199}}"#,
+            r#"{"report": {"slow_ms": 0}}"#,
+            r#"{"report": {"large_bytes": 0}}"#,
+            r#"{"report": {"headers": [1]}}"#,
+            r#"{"report": {"enabled": null}}"#,
+            r#"{"fingerprints": {"ja3": ""}}"#,
+            r#"{"fingerprints": {"ja5": "x"}}"#,
+            r#"{"filter_state": 0}"#,
+            r#"{"log_level": "debug"}"#,
+            r#"{"metrics_prefix": "a.b"}"#,
+            r#"{"metrics_prefix": ""}"#,
+            r#"{"route_metadata": "yes"}"#,
+            r#"{"profiles": []}"#,
+            r#"{"profiles": {"p": 1}}"#,
+            r#"{"profiles": {"p": {"colour": 1}}}"#,
+            r#"{"profiles": {"p": {"timeout_ms": 1}}}"#,
+            r#"{"scope": {}}"#,
+            r#"{"scope": [1]}"#,
+            r#"{"scope": [{"host": ""}]}"#,
+            r#"{"scope": [{"host": "*a"}]}"#,
+            r#"{"scope": [{"host": "a b"}]}"#,
+            r#"{"scope": [{"path": "a"}]}"#,
+            r#"{"scope": [{"colour": 1}]}"#,
+            r#"{"scope": [{"profile": 1}]}"#,
+            r#"{"scope": [{"body": {"mode": "x"}}]}"#,
+        ] {
+            assert!(faulty(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_parser_alone_knows_which_profiles_there_are() {
+        let problems = Problems::of(br#"{"scope": [{"profile": "nobody's"}]}"#).unwrap();
+        assert_eq!((problems.schema.len(), problems.filter.len()), (0, 1));
+    }
+
+    #[test]
+    fn the_schema_tells_the_defaults_that_are() {
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let mut told = serde_json::Map::new();
+        collect(&schema, &schema["properties"], &mut told);
+        let text = Value::Object(told).to_string();
+        let (config, problems) = Config::parse(text.as_bytes());
+        assert_eq!((config, problems), (Config::default(), vec![]), "{text}");
+    }
+
+    /// The object that holds every default of a schema's properties.
+    fn collect(schema: &Value, properties: &Value, into: &mut serde_json::Map<String, Value>) {
+        for (name, property) in properties.as_object().unwrap() {
+            let reference = property["$ref"].as_str().map(|path| path.trim_start_matches('#'));
+            let property = reference.map_or(property, |path| schema.pointer(path).unwrap());
+            if let Some(default) = property.get("default") {
+                into.insert(name.clone(), default.clone());
+            } else if property["properties"].is_object() {
+                let mut inner = serde_json::Map::new();
+                collect(schema, &property["properties"], &mut inner);
+                into.insert(name.clone(), Value::Object(inner));
+            }
+        }
+    }
+}
