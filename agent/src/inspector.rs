@@ -224,10 +224,8 @@ impl Inspector {
             || !options.headers.is_empty();
         let named = &snapshot.policy.site.client_headers;
         let address_headers = if named.is_empty() { options.clients.headers() } else { named };
-        let circumstances = Circumstances {
-            every: if every { Every::Wanted } else { Every::Unwanted },
-            address_headers,
-        };
+        let circumstances =
+            Circumstances { every: if every { Every::Wanted } else { Every::Unwanted }, address_headers };
         let policy = snapshot.policy.local_facts(self.keeping.state(), clock::millis(), local::MOST);
         let facts = local::facts(&policy, circumstances);
         if facts.version == known {
