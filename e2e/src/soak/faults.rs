@@ -106,7 +106,7 @@ impl Update {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a soak is time that goes by")]
+/// A soak is time that goes by.
 async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
 }

@@ -2,6 +2,7 @@
 
 use portcullis_protocol::http;
 
+use super::tell::Told;
 use super::{About, Flow, HeadersAt, State, Stream};
 use crate::breaker::Gate;
 use crate::config::{Mode, OnFailure};
@@ -38,7 +39,7 @@ impl Stream {
         self.plugin.passed();
         self.code = ALLOWED;
         self.state = State::Passed;
-        self.tell(host, "local", b"", b"", "");
+        self.tell(host, Told { verdict: "local", ..Told::default() });
         Flow::Continue
     }
 
@@ -79,7 +80,8 @@ impl Stream {
             }
         };
         if about == About::Whole || self.state == State::Blocked {
-            self.tell(host, label, verdict.tags(), &verdict.request_id, "");
+            let (signals, id) = (verdict.tags(), verdict.request_id.as_slice());
+            self.tell(host, Told { verdict: label, signals, id, reason: "" });
         }
         if !verdict.request_id.is_empty() && !self.ids.contains(&verdict.request_id) {
             self.ids.push(verdict.request_id);
@@ -112,11 +114,13 @@ impl Stream {
             let location: [(&[u8], &[u8]); 1] = [(b"location", &block.location)];
             let extra = if block.location.is_empty() { &[][..] } else { &location[..] };
             self.answer(host, block.status, extra, "portcullis_blocked_locally");
-            self.tell(host, "local-block", found.tags.as_bytes(), b"", failure.name());
+            let signals = found.tags.as_bytes();
+            self.tell(host, Told { verdict: "local-block", signals, id: b"", reason: failure.name() });
             return Flow::Hold;
         }
         self.count(Counter::Failed(failure));
-        self.tell(host, "none", found.tags.as_bytes(), b"", failure.name());
+        let signals = found.tags.as_bytes();
+        self.tell(host, Told { verdict: "none", signals, id: b"", reason: failure.name() });
         match self.profile.on_failure {
             OnFailure::Open => {
                 self.state = State::Bypassed;

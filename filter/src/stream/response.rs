@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portcullis_protocol::{RpcMsgIn2, http};
 
+use super::tell::Told;
 use super::{Flow, State, Stream};
 use crate::breaker::Gate;
 use crate::config::OnFailure;
@@ -129,14 +130,14 @@ impl Stream {
         self.code = code;
         self.count(Counter::ResponsesBlocked);
         self.answer(host, status, extra, "portcullis_response_blocked");
-        self.tell(host, "response-block", b"", b"", "");
+        self.tell(host, Told { verdict: "response-block", ..Told::default() });
     }
 
     /// The request has had its verdict; the failure policy is applied to its response.
     fn response_unanswered(&mut self, host: &impl Host, failure: Failure) -> Flow {
         self.count(Counter::ResponsesUnasked);
         self.plugin.complain(host, failure);
-        self.tell(host, "allow", b"", b"", failure.name());
+        self.tell(host, Told { verdict: "allow", reason: failure.name(), ..Told::default() });
         match self.profile.on_failure {
             OnFailure::Open => self.edit(host),
             OnFailure::Closed(status) => {

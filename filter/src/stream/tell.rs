@@ -6,17 +6,26 @@ use crate::headers::Headers;
 use crate::host::Host;
 use crate::plugin::VERDICT;
 
+/// What is told of a request; what is empty is not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told<'a> {
+    pub(super) verdict: &'a str,
+    pub(super) signals: &'a [u8],
+    pub(super) id: &'a [u8],
+    pub(super) reason: &'a str,
+}
+
 impl Stream {
     /// Leaves the verdict, and whatever else there is to say, where access logs find it.
-    pub(super) fn tell(&self, host: &impl Host, verdict: &str, signals: &[u8], id: &[u8], reason: &str) {
+    pub(super) fn tell(&self, host: &impl Host, told: Told<'_>) {
         if self.plugin.config.filter_state == FilterState::Off {
             return;
         }
         let all = [
-            (VERDICT, verdict.as_bytes()),
-            ("portcullis_signals", signals),
-            ("portcullis_request_id", id),
-            ("portcullis_reason", reason.as_bytes()),
+            (VERDICT, told.verdict.as_bytes()),
+            ("portcullis_signals", told.signals),
+            ("portcullis_request_id", told.id),
+            ("portcullis_reason", told.reason.as_bytes()),
         ];
         for (name, value) in all.into_iter().filter(|(_, value)| !value.is_empty()) {
             self.check(host.tell(name, value));
@@ -33,6 +42,6 @@ impl Stream {
 
     /// The same of a request that nobody looks at.
     pub(super) fn tell_unwatched(&self, host: &impl Host) {
-        self.tell(host, "unwatched", b"", b"", "");
+        self.tell(host, Told { verdict: "unwatched", ..Told::default() });
     }
 }

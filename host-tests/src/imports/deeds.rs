@@ -143,6 +143,7 @@ fn tell(mut host: Host<'_>, name: u32, name_size: u32, value: u32, value_size: u
 }
 
 /// The one function that the filter may ask for; a host that has none says that there is no such thing.
+#[expect(clippy::too_many_arguments, reason = "the ABI's signature")]
 fn foreign(
     mut host: Host<'_>,
     name: u32,
@@ -157,6 +158,7 @@ fn foreign(
     Ok(NOT_FOUND)
 }
 
+#[expect(clippy::too_many_arguments, reason = "the ABI's signature")]
 fn share(
     mut host: Host<'_>,
     key: u32,

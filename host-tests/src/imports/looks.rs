@@ -85,6 +85,7 @@ fn property(mut host: Host<'_>, path: u32, path_size: u32, data: u32, size: u32)
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "the ABI's signature")]
 fn shared_data(mut host: Host<'_>, key: u32, key_size: u32, data: u32, size: u32, token: u32) -> Result<u32> {
     let key = memory::text(&mut host, key, key_size)?;
     let Some((value, known)) = host.data().shared.get(&key).cloned() else { return Ok(NOT_FOUND) };
