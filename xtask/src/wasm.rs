@@ -73,8 +73,6 @@ fn cargo(root: &Path, toolchain: &Toolchain, args: &[&str]) -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(args).args(["--profile", "wasm", "--target", TARGET]);
     cargo.arg("--target-dir").arg(&dir);
-    // Proxies' engines have had vector instructions since 2021; the detection engine's searches gain by them.
-    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-Ctarget-feature=+simd128");
     toolchain.apply(&mut cargo);
     let status = cargo.status().context("cannot start cargo")?;
     ensure!(status.success(), "cargo {} fails for {TARGET}: {status}", args.join(" "));
