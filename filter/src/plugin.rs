@@ -123,7 +123,9 @@ impl Plugin {
         self.ticks.set(tick);
         // Nothing that a host does inside a call may reach this queue; if it did, the next tick comes soon.
         let Ok(mut reports) = self.reports.try_borrow_mut() else { return };
-        if self.breaker.gate() == Gate::Spare || (!reports.is_urgent() && tick % TICKS_A_SECOND != 0) {
+        if self.breaker.gate() == Gate::Spare
+            || (!reports.is_urgent() && !tick.is_multiple_of(TICKS_A_SECOND))
+        {
             return;
         }
         while let Some(sent) = reports.send_next(host, &self.config) {

@@ -70,7 +70,7 @@ impl Facts {
     pub(crate) fn parse(bytes: &[u8], own_engine: &str) -> Result<Facts, DecodeError> {
         let message = LocalFacts::decode(bytes)?;
         let mut flagged = Addresses::default();
-        let understood = message.flagged.iter().fold(true, |all, text| flagged.add(text) && all);
+        let unread = message.flagged.iter().filter(|text| !flagged.add(text)).count();
         let mut allowed = Addresses::default();
         // Whom this filter cannot read it does not exempt.
         for text in &message.allowed {
@@ -87,7 +87,7 @@ impl Facts {
         let patches = message.patches.iter().map(|id| String::from_utf8_lossy(id).into_owned());
         Ok(Facts {
             version: message.version,
-            ask_always: message.ask_always || !understood || *message.engine != *own_engine.as_bytes(),
+            ask_always: message.ask_always || unread > 0 || *message.engine != *own_engine.as_bytes(),
             block,
             block_signals: message.block_signals.iter().map(|name| name.to_vec()).collect(),
             allowed,
