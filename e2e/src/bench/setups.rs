@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use portcullis_e2e::client;
-use portcullis_e2e::config::{Layout, derive};
+use portcullis_e2e::config::{Layout, Shipped, derive};
 use portcullis_e2e::process::Process;
 use portcullis_e2e::stack::{self, Binaries, Stack};
 use portcullis_e2e::stats::Stats;
@@ -62,9 +62,15 @@ impl Setup {
         let agent = stack.socket();
         let socket = if self == Setup::ExtAuthz { &servers.authorization } else { &agent };
         let upstream = servers.application.into();
-        let layout = Layout { listen: 0, upstream: &upstream, filter: &binaries.filter, socket };
+        let layout = Layout {
+            shipped: Shipped::Filter,
+            listen: 0,
+            upstream: &upstream,
+            filter: &binaries.filter,
+            socket,
+        };
         let config = stack.folder().join(format!("{}.yaml", self.name()));
-        std::fs::write(&config, self.configure(derive(&layout, &[])?)?)?;
+        std::fs::write(&config, self.configure(&derive(&layout, &[])?)?)?;
         let admin_file = stack.folder().join(format!("{}-admin", self.name()));
         let log = stack.folder().join(format!("{}.log", self.name()));
         let started = Instant::now();
@@ -86,8 +92,8 @@ impl Setup {
         Ok(Running { setup: self, ingress: addresses.ingress, admin: addresses.admin, process, start })
     }
 
-    fn configure(self, text: String) -> Result<String> {
-        let text = without(&text, ACCESS_LOG, FILTERS)?;
+    fn configure(self, text: &str) -> Result<String> {
+        let text = without(text, ACCESS_LOG, FILTERS)?;
         match self {
             Setup::AskAlways => Ok(text),
             Setup::LocalFirst => {
