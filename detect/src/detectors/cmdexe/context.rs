@@ -246,8 +246,7 @@ impl Seen {
     fn add_space(&mut self) {
         self.words += usize::from(self.word_len >= 2);
         self.word_len = 0;
-        self.address = false;
-        self.spaced = true;
+        self.space = true;
     }
 
     fn add(&mut self, byte: u8) {
