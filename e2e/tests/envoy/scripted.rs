@@ -13,7 +13,7 @@ use hyper_util::server::conn::auto;
 use portcullis_protocol::{LocalFacts, RpcMsgOut, http as wire};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// What the agent does with every question.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Script {
 /// A report that reached the agent: its path and its body.
 pub(crate) type Asked = (String, Bytes);
 
-/// A running agent; dropping it closes its socket.
+/// A running agent; dropping it closes its socket and its connections.
 pub(crate) struct ScriptedAgent {
     asked: mpsc::UnboundedReceiver<Asked>,
     server: JoinHandle<()>,
@@ -55,6 +55,8 @@ impl ScriptedAgent {
         let (tell, asked) = mpsc::unbounded_channel();
         let script = Arc::new(script);
         let server = tokio::spawn(async move {
+            // Ended with the server, as those of a killed agent are.
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 if matches!(*script, Script::Close) {
                     continue;
@@ -64,7 +66,7 @@ impl ScriptedAgent {
                     let (tell, script) = (tell.clone(), script.clone());
                     async move { Ok::<_, Infallible>(play(request, &script, &tell).await) }
                 });
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let _closed = auto::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)
                         .await;

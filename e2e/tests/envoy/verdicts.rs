@@ -41,7 +41,8 @@ async fn a_site_may_redirect_what_it_blocks() {
 async fn the_access_log_tells_of_verdicts() {
     let path = Path::real(&[PATIENT]).await;
     path.send(Ask::get("/let-through")).await;
-    path.send(Ask::get("/stopped?id=1%27%20OR%20%271%27%3D%271")).await;
+    let attack = Ask::get("/stopped?id=1%27%20OR%20%271%27%3D%271");
+    path.send(attack.header("user-agent", "a browser of some kind")).await;
     let log = path.stack.folder().join("envoy.log");
     let lines = until("both requests are in the access log", Duration::from_secs(20), || async {
         let text = std::fs::read_to_string(&log)?;
@@ -53,7 +54,7 @@ async fn the_access_log_tells_of_verdicts() {
     let of = |path: &str| lines.iter().find(|line| line["path"] == path).unwrap();
     assert_eq!(of("/let-through")["verdict"], "allow");
     assert_eq!(of("/stopped")["verdict"], "block");
-    assert_eq!(of("/stopped")["signals"], "SQLI");
+    assert_eq!(of("/stopped")["signals"], "SQLI,BLOCKED");
     assert_eq!(of("/stopped")["status"], BLOCK);
     assert_eq!(of("/stopped")["details"], "portcullis_blocked");
 }
