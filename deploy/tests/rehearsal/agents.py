@@ -23,7 +23,7 @@ class Agent(Process):
         given = {"SIGSCI_" + name.upper(): value for name, value in options.items()}
         super().__init__([path("PORTCULLIS_AGENT")], env={
             **KEYS, "SIGSCI_RPC_ADDRESS": f"unix:{self.socket}", "SIGSCI_POLICY_FILE": str(self.policy),
-            "SIGSCI_LOG_LEVEL": "debug", **given})
+            "SIGSCI_SHARED_CACHE_DIR": str(folder / "cache"), "SIGSCI_LOG_LEVEL": "debug", **given})
         self.wait_for("listening address=")
 
     def reload(self, policy):
@@ -31,7 +31,10 @@ class Agent(Process):
         said = len(self.lines)
         self.policy.write_text(policy)
         self.signal(signal.SIGHUP)
-        self.wait_for("reloaded", after=said)
+        # The agent sees by itself that a file has changed: the reload that counts is the one after the signal.
+        self.wait_for("SIGHUP: reloading", after=said)
+        heard = next(at for at in range(said, len(self.lines)) if "SIGHUP: reloading" in self.lines[at])
+        self.wait_for("reloaded", after=heard)
 
 
 class ScriptedAgent:
