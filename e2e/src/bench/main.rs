@@ -14,7 +14,7 @@ mod setups;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use portcullis_e2e::stack::{Binaries, DEMO, Stack};
+use portcullis_e2e::stack::{AgentSetup, Binaries, DEMO, Stack};
 
 use load::{Load, Wrk};
 use report::{Report, Row};
@@ -41,7 +41,8 @@ async fn bench() -> Result<()> {
     cores::keep_to_the_last();
     let binaries = Binaries::from_env()?;
     let mut stack = Stack::new(binaries.clone())?;
-    stack.start_agent(DEMO).await?;
+    // As long as the filter waits: see `Setup::configure`.
+    stack.start_agent(AgentSetup { inspection_timeout: Some("2s"), ..DEMO }).await?;
     let servers = Servers::start(&stack.folder().join("authz.sock")).await?;
     let mut running = Vec::new();
     for setup in Setup::ALL {
