@@ -54,15 +54,8 @@ pub(super) async fn serve(stream: Stream, service: Arc<Service>, most: usize, mu
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEADER_BYTES);
-    let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), handler));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = drain.draining() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+    let connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), handler));
+    if let Err(error) = drain.serve(connection, auto::Connection::graceful_shutdown).await {
         debug!(error, "http connection ended");
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             debugging.debug.connection("http connection", error);

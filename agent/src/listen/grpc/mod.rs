@@ -185,15 +185,8 @@ impl Server {
             .max_header_list_size(HEADER_BYTES)
             .keep_alive_interval(ASK_EVERY)
             .keep_alive_timeout(ANSWER_WITHIN);
-        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), handler));
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = drain.draining() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
+        let connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), handler));
+        if let Err(error) = drain.serve(connection, http2::Connection::graceful_shutdown).await {
             debug!(%error, "grpc connection ended");
             self.service.debug.connection("grpc connection", &error);
         }
