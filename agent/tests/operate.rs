@@ -10,26 +10,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::{Agent, BLOCK, MSGID, PATIENCE, command, get, message, pre_request, verdict};
+use common::{Agent, BLOCK, MSGID, PATIENCE, command, get, message, operated, pre_request, verdict};
 use portcullis_protocol::RpcMsgIn2;
 use portcullis_protocol::envelope::write_call;
 use tempfile::TempDir;
 
 const ATTACK: &str = "/?q=%3Cscript%3Ealert(document.cookie)%3C/script%3E&password=hunter2";
 
-/// An agent with a policy, an admin listener and whatever `more` sets.
+/// An agent that blocks, with an admin listener and whatever `more` sets.
 fn agent(more: impl FnOnce(&mut Command, &Path)) -> (Agent, String) {
-    let dir = TempDir::new().unwrap();
-    std::fs::write(dir.path().join("policy.json"), BLOCK).unwrap();
-    let mut command = command(&dir);
-    command
-        .env("SIGSCI_POLICY_FILE", dir.path().join("policy.json"))
-        .env("SIGSCI_ADMIN_LISTENER", "127.0.0.1:0");
-    more(&mut command, dir.path());
-    let mut said = Vec::new();
-    let agent = Agent::start_and_hear(dir, &mut command, &mut said);
-    let line = said.iter().find(|line| line.contains("admin-listener")).unwrap();
-    let admin = line.split("address=").nth(1).unwrap().trim().to_owned();
+    let (agent, admin, _) = operated(TempDir::new().unwrap(), BLOCK, more);
     (agent, admin)
 }
 

@@ -5,10 +5,8 @@
 mod common;
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::Command;
 
-use common::{Agent, MSGID, command, get, message, verdict};
+use common::{Agent, MSGID, command, get, message, operated, verdict};
 use portcullis_protocol::RpcMsgIn2;
 use portcullis_protocol::envelope::write_call;
 use tempfile::TempDir;
@@ -18,20 +16,6 @@ const ATTACK: &str = "/?q=%3Cscript%3Ealert(document.cookie)%3C/script%3E";
 /// Five attacks flag an address.
 const FLAGGING: &str =
     r#"{"site": {"agentLevel": "block", "attackThresholds": [{"interval": 1, "threshold": 5}]}}"#;
-
-fn agent(dir: TempDir, policy: &str, more: impl FnOnce(&mut Command, &Path)) -> (Agent, String, Vec<String>) {
-    std::fs::write(dir.path().join("policy.json"), policy).unwrap();
-    let mut command = command(&dir);
-    command
-        .env("SIGSCI_POLICY_FILE", dir.path().join("policy.json"))
-        .env("SIGSCI_ADMIN_LISTENER", "127.0.0.1:0");
-    more(&mut command, dir.path());
-    let mut said = Vec::new();
-    let agent = Agent::start_and_hear(dir, &mut command, &mut said);
-    let line = said.iter().find(|line| line.contains("admin-listener")).unwrap();
-    let admin = line.split("address=").nth(1).unwrap().trim().to_owned();
-    (agent, admin, said)
-}
 
 fn ask(agent: &Agent, uri: &str, address: &str) -> Vec<u8> {
     let mut message = message(uri);
@@ -59,7 +43,7 @@ fn tags(reply: &[u8]) -> String {
 
 #[test]
 fn blocks_attacks_of_a_flagged_address_and_nothing_else() {
-    let (agent, admin, _) = agent(TempDir::new().unwrap(), FLAGGING, |command, dir| {
+    let (agent, admin, _) = operated(TempDir::new().unwrap(), FLAGGING, |command, dir| {
         command.env("SIGSCI_EVENTS_LOG", dir.join("events.log"));
     });
     flag(&agent, "192.0.2.7");
@@ -83,16 +67,16 @@ fn blocks_attacks_of_a_flagged_address_and_nothing_else() {
 
 #[test]
 fn remembers_a_flag_after_a_kill_and_a_restart() {
-    let (first, _, _) = agent(TempDir::new().unwrap(), FLAGGING, |_, _| {});
+    let (first, _, _) = operated(TempDir::new().unwrap(), FLAGGING, |_, _| {});
     flag(&first, "192.0.2.7");
     let dir = first.killed();
-    let (second, _, said) = agent(dir, FLAGGING, |_, _| {});
+    let (second, _, said) = operated(dir, FLAGGING, |_, _| {});
     assert!(said.iter().any(|line| line.contains("state restored")), "{said:#?}");
     assert_eq!(code(&second, ATTACK, "192.0.2.7"), 406);
     assert_eq!(code(&second, ATTACK, "192.0.2.8"), 200);
     second.signal("-TERM");
     second.await_log("SIGTERM");
-    let (third, _, said) = agent(second.drained_leaving(), FLAGGING, |_, _| {});
+    let (third, _, said) = operated(second.drained_leaving(), FLAGGING, |_, _| {});
     assert!(
         said.iter().any(|line| line.contains("state restored") && line.contains("age_seconds=")),
         "{said:#?}"
@@ -102,7 +86,7 @@ fn remembers_a_flag_after_a_kill_and_a_restart() {
 
 #[test]
 fn a_reload_keeps_who_is_flagged() {
-    let (agent, _, _) = agent(TempDir::new().unwrap(), FLAGGING, |_, _| {});
+    let (agent, _, _) = operated(TempDir::new().unwrap(), FLAGGING, |_, _| {});
     flag(&agent, "192.0.2.7");
     agent.signal("-HUP");
     agent.await_log("reloaded");
@@ -111,7 +95,7 @@ fn a_reload_keeps_who_is_flagged() {
 
 #[test]
 fn an_operator_takes_a_flag_away() {
-    let (agent, admin, _) = agent(TempDir::new().unwrap(), FLAGGING, |_, _| {});
+    let (agent, admin, _) = operated(TempDir::new().unwrap(), FLAGGING, |_, _| {});
     flag(&agent, "192.0.2.7");
     assert_eq!(common::post(&admin, "/unflag?address=192.0.2.7").0, 200);
     assert_eq!(code(&agent, ATTACK, "192.0.2.7"), 200);
@@ -119,7 +103,7 @@ fn an_operator_takes_a_flag_away() {
 
 #[test]
 fn serves_without_its_cache_and_says_so() {
-    let (agent, admin, said) = agent(TempDir::new().unwrap(), FLAGGING, |command, dir| {
+    let (agent, admin, said) = operated(TempDir::new().unwrap(), FLAGGING, |command, dir| {
         std::fs::write(dir.join("file"), "").unwrap();
         command.env("SIGSCI_SHARED_CACHE_DIR", dir.join("file"));
     });
@@ -132,7 +116,7 @@ fn serves_without_its_cache_and_says_so() {
 
 #[test]
 fn loads_a_policy_when_its_file_changes() {
-    let (agent, _, _) = agent(TempDir::new().unwrap(), r#"{"site": {"agentLevel": "log"}}"#, |_, _| {});
+    let (agent, _, _) = operated(TempDir::new().unwrap(), r#"{"site": {"agentLevel": "log"}}"#, |_, _| {});
     let policy = agent.dir.path().join("policy.json");
     assert_eq!(code(&agent, ATTACK, "192.0.2.1"), 200);
     std::fs::write(agent.dir.path().join("fresh.json"), common::BLOCK).unwrap();
@@ -176,7 +160,7 @@ fn loads_a_policy_that_kubernetes_swaps() {
 
 #[test]
 fn reloads_when_it_is_asked_to_and_answers_what_came_of_it() {
-    let (agent, admin, _) = agent(TempDir::new().unwrap(), common::BLOCK, |_, _| {});
+    let (agent, admin, _) = operated(TempDir::new().unwrap(), common::BLOCK, |_, _| {});
     assert_eq!(common::post(&admin, "/reload"), (200, "reloaded\n".to_owned()));
     std::fs::write(agent.dir.path().join("policy.json"), r#"{"site": {"agentLevel": "lock"}}"#).unwrap();
     let (status, text) = common::post(&admin, "/reload");
@@ -187,7 +171,7 @@ fn reloads_when_it_is_asked_to_and_answers_what_came_of_it() {
 #[test]
 fn a_response_is_joined_to_its_request_and_counts() {
     let policy = r#"{"site": {"agentLevel": "block"}, "alerts": [{"tagName": "HTTP404", "longName": "scanner", "interval": 1, "threshold": 3, "enabled": true, "action": "flagged"}]}"#;
-    let (agent, _, _) = agent(TempDir::new().unwrap(), policy, |_, _| {});
+    let (agent, _, _) = operated(TempDir::new().unwrap(), policy, |_, _| {});
     for _ in 0..3 {
         let reply = ask(&agent, "/missing", "192.0.2.7");
         let id = verdict(&reply).request_id.to_vec();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -53,6 +53,25 @@ pub(crate) fn refusal(command: &mut Command) -> String {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!said.contains("key-secret"));
     said
+}
+
+/// An agent with `policy`, an admin listener and whatever `more` sets: the agent, the listener's address, and what was said.
+pub(crate) fn operated(
+    dir: TempDir,
+    policy: &str,
+    more: impl FnOnce(&mut Command, &Path),
+) -> (Agent, String, Vec<String>) {
+    std::fs::write(dir.path().join("policy.json"), policy).unwrap();
+    let mut command = command(&dir);
+    command
+        .env("SIGSCI_POLICY_FILE", dir.path().join("policy.json"))
+        .env("SIGSCI_ADMIN_LISTENER", "127.0.0.1:0");
+    more(&mut command, dir.path());
+    let mut said = Vec::new();
+    let agent = Agent::start_and_hear(dir, &mut command, &mut said);
+    let line = said.iter().find(|line| line.contains("admin-listener")).unwrap();
+    let admin = line.split("address=").nth(1).unwrap().trim().to_owned();
+    (agent, admin, said)
 }
 
 impl Agent {
