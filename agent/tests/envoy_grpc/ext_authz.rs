@@ -5,9 +5,9 @@ use tonic::Code;
 use crate::client::{Connection, agent};
 use crate::wire::{
     Address, AttributeContext, AttributeRequest, CheckRequest, CheckResponse, HttpRequest, Peer,
-    SocketAddress, Struct, raw_headers, set,
+    SocketAddress, Struct, edits, raw_headers, set,
 };
-use crate::{ATTACK, BLOCK, CHECK, LOG, SCRIPT};
+use crate::{ATTACK, BLOCK, CHECK, EDITS, LOG, SCRIPT, edited};
 
 /// A benign question.
 pub(crate) fn http(path: &str) -> HttpRequest {
@@ -128,6 +128,35 @@ async fn redirects_where_the_policy_says_so() {
     let headers = &response.denied_response.as_ref().unwrap().headers;
     assert_eq!(set(headers), [("location".to_owned(), "/no".to_owned())]);
     assert_eq!(metadata(&response).text("verdict"), Some("redirect"));
+}
+
+#[tokio::test]
+async fn answers_with_a_page_where_the_policy_has_one() {
+    let started = agent(EDITS, |_, _| {});
+    let response = ask(&started.connect().await, http("/login")).await;
+    assert_eq!(denied(&response), Some(401));
+    let answer = response.denied_response.as_ref().unwrap();
+    assert_eq!(set(&answer.headers), [("content-type".to_owned(), "text/html; charset=utf-8".to_owned())]);
+    assert!(
+        answer.body.starts_with("<!doctype html>") && answer.body.contains("incorrect"),
+        "{}",
+        answer.body
+    );
+    // A plain denial has none.
+    let plain = agent(BLOCK, |_, _| {});
+    let response = ask(&plain.connect().await, http(ATTACK)).await;
+    assert_eq!(response.denied_response.as_ref().unwrap().body, "");
+}
+
+#[tokio::test]
+async fn has_the_response_edited_as_far_as_envoy_can() {
+    let started = agent(EDITS, |_, _| {});
+    let connection = started.connect().await;
+    let response = ask(&connection, http("/shop")).await;
+    assert_eq!(denied(&response), None);
+    assert_eq!(edits(&response.ok_response.as_ref().unwrap().response_headers_to_add), edited());
+    let other = ask(&connection, http("/")).await;
+    assert!(other.ok_response.as_ref().unwrap().response_headers_to_add.is_empty());
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use tonic::{Code, Streaming};
 use crate::client::{Connection, Started, agent};
 use crate::wire::{
     HttpBody, HttpHeaders, ImmediateResponse, ProcessingRequest, ProcessingResponse, ProtocolConfiguration,
-    StepResponse, raw_headers, set,
+    StepResponse, edits as edits_of, raw_headers, set,
 };
-use crate::{ATTACK, BLOCK, LOG, PROCESS, SCRIPT};
+use crate::{ATTACK, BLOCK, EDITS, LOG, PROCESS, SCRIPT, edited};
 
 /// `request_body_mode`.
 const NONE: i32 = 0;
@@ -204,6 +204,33 @@ async fn joins_the_response_to_its_request() {
     let codes: Vec<_> = records.iter().map(|record| record["ResponseCode"].as_i64().unwrap()).collect();
     assert_eq!(codes, [503, 404, -1]);
     assert_eq!((&records[0]["ResponseSize"], &records[1]["Path"]), (&17.into(), &"/missing".into()));
+}
+
+#[tokio::test]
+async fn answers_with_a_page_where_the_policy_has_one() {
+    let started = serving(EDITS);
+    let connection = started.connect().await;
+    let (mut login, said) = Exchange::begin(&connection, head("/login", Some(NONE), true, &[])).await;
+    let answer = said.immediate_response.as_ref().unwrap();
+    assert_eq!(answer.status.as_ref().unwrap().code, 401);
+    let headers = set(&answer.headers.as_ref().unwrap().set_headers);
+    assert_eq!(headers, [("content-type".to_owned(), "text/html; charset=utf-8".to_owned())]);
+    let body = String::from_utf8(answer.body.clone()).unwrap();
+    assert!(body.starts_with("<!doctype html>") && body.contains("incorrect"), "{body}");
+    assert!(login.is_over().await);
+}
+
+#[tokio::test]
+async fn edits_the_response() {
+    let started = serving(EDITS);
+    let connection = started.connect().await;
+    for (path, set, removed) in [("/shop", edited(), vec!["Server".to_owned()]), ("/", vec![], vec![])] {
+        let (mut exchange, _) = Exchange::begin(&connection, head(path, Some(NONE), true, &[])).await;
+        let said = exchange.step(response("200")).await;
+        let step = said.response_headers.unwrap().response.unwrap_or_default();
+        let mutation = step.header_mutation.unwrap_or_default();
+        assert_eq!((edits_of(&mutation.set_headers), mutation.remove_headers), (set, removed), "{path}");
+    }
 }
 
 #[tokio::test]

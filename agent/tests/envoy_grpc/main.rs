@@ -14,6 +14,24 @@ mod wire;
 
 const BLOCK: &str = r#"{"site": {"agentLevel": "block", "immediateBlock": true}}"#;
 const LOG: &str = r#"{"site": {"agentLevel": "log"}}"#;
+/// A page for a login that is to fail, and edits of the response of another path.
+const EDITS: &str = r#"{"site": {"agentLevel": "block"}, "rules": [
+    {"id": "page", "type": "request", "enabled": true, "groupOperator": "all",
+        "conditions": [{"type": "single", "field": "path", "operator": "equals", "value": "/login"}],
+        "actions": [{"type": "deception", "deceptionType": "invalid_login_response"}]},
+    {"id": "edits", "type": "request", "enabled": true, "groupOperator": "all",
+        "conditions": [{"type": "single", "field": "path", "operator": "equals", "value": "/shop"}],
+        "actions": [{"type": "setResponseHeader", "header": "X-Frame-Options", "value": "DENY"},
+            {"type": "addResponseHeader", "header": "Vary", "value": "Origin"},
+            {"type": "deleteResponseHeader", "header": "Server"}]}]}"#;
+
+/// What [`EDITS`] has set and added.
+fn edited() -> Vec<(bool, String, String)> {
+    [(false, "X-Frame-Options", "DENY"), (true, "Vary", "Origin")]
+        .map(|(adds, name, value)| (adds, name.to_owned(), value.to_owned()))
+        .to_vec()
+}
+
 const ATTACK: &str = "/?q=%3Cscript%3Ealert(document.cookie)%3C/script%3E";
 const SCRIPT: &str = "<script>alert(document.cookie)</script>";
 

@@ -68,6 +68,7 @@ messages! {
     OkResponse {
         headers: Vec<HeaderValueOption> = (message, repeated, tag = "2");
         headers_to_remove: Vec<String> = (string, repeated, tag = "5");
+        response_headers_to_add: Vec<HeaderValueOption> = (message, repeated, tag = "6");
     }
     Struct { fields: HashMap<String, Value> = (map = "string, message", tag = "1"); }
     Value {
@@ -150,6 +151,7 @@ messages! {
     ImmediateResponse {
         status: Option<HttpStatus> = (message, optional, tag = "1");
         headers: Option<HeaderMutation> = (message, optional, tag = "2");
+        body: Vec<u8> = (bytes = "vec", tag = "3");
         details: String = (string, tag = "5");
     }
     ProcessingMode { request_body_mode: i32 = (int32, tag = "3"); }
@@ -174,6 +176,17 @@ pub(crate) fn set(headers: &[HeaderValueOption]) -> Vec<(String, String)> {
         (header.key, value)
     };
     headers.iter().map(pair).collect()
+}
+
+/// Whether a header is added to those of its name, with name and value.
+pub(crate) fn edits(headers: &[HeaderValueOption]) -> Vec<(bool, String, String)> {
+    let one = |option: &HeaderValueOption| {
+        let adds = option.append_action == 0;
+        let (name, value) = set(&[HeaderValueOption { append_action: 2, ..option.clone() }]).remove(0);
+        assert!(adds || option.append_action == 2, "{option:?}");
+        (adds, name, value)
+    };
+    headers.iter().map(one).collect()
 }
 
 impl Struct {
