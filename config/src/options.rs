@@ -11,6 +11,8 @@ use crate::values::{
 };
 
 const NO_CLOUD: &str = "the agent works without a vendor's cloud: policy comes from policy-file";
+const NO_CONSOLE: &str = "there is no console to tell: upload-log, /metrics and statsd-address have the numbers, waf-data-log and otlp-logs-url the requests";
+const NO_SPOE: &str = "what the vendor's HAProxy files call their messages and variables is not public; HAProxy is served by its Lua module over rpc-address, or by revproxy-listener behind it";
 const OWN_PROTOCOL: &str = "every module protocol version is answered without being told";
 
 table! {
@@ -48,7 +50,7 @@ table! {
         "local-networks" local_networks: Networks = "all", Active, "Peers whose client-ip-header is believed.";
         "custom-request-headers" custom_request_headers: Csv = "", Experimental, "Headers added for the application, name:value; $AgentResponse, $RequestID and $TagList stand for their values.";
         "anonymous-ip-secret-key" anonymous_ip_secret_key: Secret = "", Active, "Key of the hash that stands for addresses in records where the site asks for that. Default: secretaccesskey.";
-        "open-api-spec-file" open_api_spec_file: Optional<PathBuf> = "", Accepted("API schemas are not checked yet"), "OpenAPI 3.0 document.";
+        "open-api-spec-file" open_api_spec_file: Optional<PathBuf> = "", Accepted("requests are not held to an API description: rules on path, method and parameters can say the same"), "OpenAPI 3.0 document.";
 
         "revproxy-listener" revproxy_listener: Listeners = "", Active, "Reverse proxy listeners: name:{listener=http://0.0.0.0:8001,upstreams=http://127.0.0.1:8000};...";
         "reverse-proxy" reverse_proxy: bool = "false", Deprecated("revproxy-listener"), "Turns on the one reverse proxy listener of the three options below.";
@@ -57,7 +59,7 @@ table! {
         "reverse-proxy-upstream" reverse_proxy_upstream: Csv = "", Deprecated("revproxy-listener"), "Its upstreams, host:port.";
         "reverse-proxy-pass-host-header" reverse_proxy_pass_host_header: bool = "true", Deprecated("revproxy-listener"), "Whether it passes the Host header on.";
         "reverse-proxy-accesslog" reverse_proxy_accesslog: Optional<PathBuf> = "", Deprecated("revproxy-listener"), "Its access log.";
-        "bypass-egress-proxy-for-upstreams" bypass_egress_proxy_for_upstreams: bool = "false", Accepted("upstreams are always reached directly"), "Ignore HTTP_PROXY for upstreams.";
+        "bypass-egress-proxy-for-upstreams" bypass_egress_proxy_for_upstreams: bool = "false", Accepted("HTTP_PROXY and HTTPS_PROXY are not read: upstreams are always reached directly"), "Ignore HTTP_PROXY for upstreams.";
 
         "server-hostname" server_hostname: String = "", Active, "Name of this agent in records. Default: the host's name.";
         "server-flavor" server_flavor: String = "", Active, "Server type shown in records instead of the module's.";
@@ -87,7 +89,7 @@ table! {
         "debug-log-web-outputs" debug_log_web_outputs: u8 = "0", Active, "What modules are told: 1 JSON on a line, 2 indented.";
         "debug-disable-processing" debug_disable_processing: bool = "false", Active, "Answer every request as not inspected.";
         "debug-standalone" debug_standalone: u8 = "0", Active, "Bits: 1 no telemetry, 4 no policy-file: the built-in rules only, in log mode. 2, no download, always holds.";
-        "debug-rpc-test-harness" debug_rpc_test_harness: bool = "false", Accepted("the vendor's test suite is not served"), "Opens the vendor's test port.";
+        "debug-rpc-test-harness" debug_rpc_test_harness: bool = "false", Accepted("the vendor's module test suite speaks to its own agent; a module is tested against rpc-address"), "Opens the vendor's test port.";
 
         "statsd-address" statsd_address: Optional<HostPort> = "", Active, "Metrics sink, UDP.";
         "statsd-metrics" statsd_metrics: Csv = "*", Active, "Globs of the metrics that are sent.";
@@ -99,8 +101,8 @@ table! {
         "envoy-grpc-key" envoy_grpc_key: Optional<PathBuf> = "", Active, "Its key, PEM.";
         "envoy-expect-response-data" envoy_expect_response_data: u8 = "0", Active, "1: the record of a request that ext_authz asked about waits for Envoy's access log; 0: it is written without its response.";
         "envoy-extproc-enabled" envoy_extproc_enabled: bool = "false", Active, "Serve ext_proc at envoy-grpc-address.";
-        "haproxy-spoa-enabled" haproxy_spoa_enabled: bool = "false", Accepted("HAProxy is served by its Lua module over rpc-address"), "SPOE agent.";
-        "haproxy-spoa-address" haproxy_spoa_address: String = "unix:/var/run/sigsci-ha.sock", Accepted("HAProxy is served by its Lua module over rpc-address"), "SPOE listener.";
+        "haproxy-spoa-enabled" haproxy_spoa_enabled: bool = "false", Accepted(NO_SPOE), "SPOE agent.";
+        "haproxy-spoa-address" haproxy_spoa_address: String = "unix:/var/run/sigsci-ha.sock", Accepted(NO_SPOE), "SPOE listener.";
 
         "max-records" max_records: u64 = "0", Active, "Records that may wait to be written; more are counted and dropped. 0 is 10000.";
         "download-url" download_url: String = "", Accepted(NO_CLOUD), "Source of rules.";
@@ -110,11 +112,11 @@ table! {
         "download-interval" download_interval: Span = "30s", Accepted(NO_CLOUD), "How often rules are polled.";
         "download-config-cache" download_config_cache: Optional<PathBuf> = "", Accepted(NO_CLOUD), "Last good rules.";
         "download-config-version" download_config_version: String = "0", Accepted(NO_CLOUD), "Pinned version of rules.";
-        "upload-url" upload_url: String = "", Accepted(NO_CLOUD), "Sink of telemetry.";
+        "upload-url" upload_url: String = "", Accepted(NO_CONSOLE), "Sink of telemetry.";
         "upload-interval" upload_interval: Span = "30s", Active, "How often that is.";
         "upload-log" upload_log: Optional<PathBuf> = "", Active, "Telemetry as a line of JSON each upload-interval: numbers of the agent and of signals. Opened again on SIGHUP.";
         "upload-syslog" upload_syslog: bool = "false", Active, "The same to the system's log (/dev/log).";
         "windows-eventlog-level" windows_eventlog_level: String = "", Accepted("this agent runs on Linux"), "Severity of the Windows event log.";
-        "jaeger-tracing" jaeger_tracing: bool = "false", Accepted("traces are not exported"), "Jaeger spans.";
+        "jaeger-tracing" jaeger_tracing: bool = "false", Accepted("traces are not exported: what a request met with is in its record (waf-data-log, otlp-logs-url) under the id that the application sees"), "Jaeger spans.";
     }
 }
