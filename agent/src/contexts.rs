@@ -20,7 +20,7 @@ pub struct Context {
     /// Its path.
     pub path: Vec<u8>,
     /// What its response is judged by.
-    pub awaited: Option<Awaited>,
+    pub awaited: Option<Box<Awaited>>,
 }
 
 impl Context {

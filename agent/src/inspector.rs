@@ -79,7 +79,7 @@ pub struct Inspected {
     /// Its path, where the response is wanted.
     pub path: Vec<u8>,
     /// What its response is judged by, where the policy wants to see it.
-    pub awaited: Option<Awaited>,
+    pub awaited: Option<Box<Awaited>>,
     /// Whose request it is, where that is known.
     pub client: Option<IpAddr>,
 }
@@ -322,7 +322,7 @@ impl Inspector {
         let awaited = decision
             .remembered
             .take()
-            .map(|remembered| Awaited { snapshot: Arc::clone(snapshot), remembered });
+            .map(|remembered| Box::new(Awaited { snapshot: Arc::clone(snapshot), remembered }));
         let judged =
             Judged { verdict: Box::new(decision), id, forged_tags: request.has_forged_tags(), headers };
         let path = if follow { path(request.seen.target) } else { Vec::new() };

@@ -148,6 +148,7 @@ impl Source {
             ),
             ("waf_state_flags", "Flagged clients", number(usage.flags)),
             ("waf_state_rates", "Clients that rate limits count", number(usage.rates)),
+            ("waf_state_bytes", "Bytes that what is remembered of clients takes", number(usage.bytes)),
             (
                 "waf_state_degraded",
                 "1 where the end of the process would forget flags and counts",

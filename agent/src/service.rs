@@ -222,7 +222,7 @@ impl Service {
         let Some(context) = id.and_then(|id| self.contexts.take(id)) else {
             return self.counters.orphans.add();
         };
-        let responded = self.responded(&answered, &context.path, context.awaited.as_ref());
+        let responded = self.responded(&answered, &context.path, context.awaited.as_deref());
         let record = context.record.map(|mut record| {
             record.answer(answered, &responded.signals, &responded.decision);
             record

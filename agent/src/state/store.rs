@@ -212,10 +212,11 @@ impl Snapshots {
             for part in &mut *parts {
                 let size =
                     u32::try_from(part.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-                let framed = [&size.to_be_bytes(), part.as_slice()].concat();
-                sum.update(&framed);
-                length += u64::try_from(framed.len()).unwrap_or(u64::MAX);
-                file.write_all(&framed)?;
+                for bytes in [&size.to_be_bytes(), part.as_slice()] {
+                    sum.update(bytes);
+                    length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    file.write_all(bytes)?;
+                }
             }
             let head = Head { generation, millis };
             file.rewind()?;

@@ -35,6 +35,10 @@ impl Client {
         Self(u128::from_le_bytes(bytes))
     }
 
+    pub(crate) fn from_halves([low, high]: [u64; 2]) -> Self {
+        Self((u128::from(high) << 64) | u128::from(low))
+    }
+
     /// The two halves, which need no more alignment than a number of 64 bits.
     pub(crate) fn halves(self) -> [u64; 2] {
         let bytes = self.to_bytes();

@@ -65,9 +65,10 @@ impl Counter {
     /// Bytes of its stored form.
     pub(crate) const BYTES: usize = Client::BYTES + 4 + 4 + 2 * (MINUTE_SLOTS + TEN_SLOTS + HOUR_SLOTS);
 
-    pub(crate) fn new(client: Client, signal: u32, now: u32) -> Self {
+    /// Nothing yet, as of `now`.
+    pub(crate) fn of((client, signal): <Self as Entry>::Key, now: u32) -> Self {
         Self {
-            client: client.halves(),
+            client,
             signal,
             last: now,
             minute: Window::default(),
@@ -91,9 +92,8 @@ impl Counter {
     }
 
     fn advance(&mut self, now: u32) {
-        // A clock that was set back must not bring old counts back to life, nor freeze those there are for long.
-        if now.saturating_add(Interval::Hour.seconds()) < self.last {
-            *self = Self { client: self.client, ..Self::new(Client::from_bytes([0; 16]), self.signal, now) };
+        if is_set_back(self.last, now) {
+            *self = Self::of(self.key(), now);
         }
         let now = now.max(self.last);
         self.minute.advance(self.last, now, MINUTE_WIDTH);
@@ -153,8 +153,20 @@ impl Entry for Counter {
     }
 }
 
+/// Whether the clock was set back so far that counts of `last` are not to be believed: they must neither come back to life
+/// nor be frozen for long.
+pub(crate) fn is_set_back(last: u32, now: u32) -> bool {
+    now.saturating_add(Interval::Hour.seconds()) < last
+}
+
+/// Whether what was counted at `then` has left every window at `now`.
+pub(crate) fn is_forgotten(then: u32, now: u32) -> bool {
+    (now / HOUR_WIDTH).saturating_sub(then / HOUR_WIDTH) as usize >= HOUR_SLOTS
+}
+
 const MINUTE_SLOTS: usize = 7;
-const MINUTE_WIDTH: u32 = 10;
+/// Seconds of the shortest slot. The others are many of it, so that times within one are never told apart.
+pub(crate) const MINUTE_WIDTH: u32 = 10;
 const TEN_SLOTS: usize = 7;
 const TEN_WIDTH: u32 = 100;
 const HOUR_SLOTS: usize = 6;
@@ -165,7 +177,7 @@ mod tests {
     use super::*;
 
     fn counter() -> Counter {
-        Counter::new(Client::new([192, 0, 2, 1].into(), 64), 7, 1000)
+        Counter::of((Client::new([192, 0, 2, 1].into(), 64).halves(), 7), 1000)
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! What earlier requests left behind: counts, flags and rates, in bounded memory, by client.
 
+mod blocks;
 mod client;
 mod counter;
+mod counters;
+mod few;
 mod flag;
+mod flags;
 mod journal;
 mod rate;
 mod secret;
+mod shard;
 mod snapshot;
 mod table;
 mod window;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher128};
 
@@ -24,18 +28,19 @@ pub use self::secret::Secret;
 pub(crate) use self::secret::mac;
 pub use self::snapshot::StateError;
 
-use self::counter::Counter;
+use self::counters::Key;
 use self::rate::Rate;
+use self::shard::Shard;
 use self::snapshot::Contents;
-use self::table::{Entry, Table};
+use self::table::Entry;
 
 /// How much is remembered. What is beyond makes what is worth least leave; see [`Usage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateLimits {
     /// Counts of a signal from a client; a client that attacks has one, and one more for each signal with a threshold of
-    /// its own. 74 bytes each.
+    /// its own. About 45 bytes each; 75 where the signal came at more than two times within the hour.
     pub counters: usize,
-    /// Flagged clients. About 100 bytes each.
+    /// Flagged clients. About 70 bytes each.
     pub flags: usize,
     /// Clients that a rate limit counts. 66 bytes each.
     pub rates: usize,
@@ -57,15 +62,6 @@ pub struct State {
     challenge: [u8; 32],
 }
 
-#[derive(Debug)]
-struct Shard {
-    counters: Table<Counter>,
-    rates: Table<Rate>,
-    flags: HashMap<(Client, FlagKind), Flag, foldhash::fast::FixedState>,
-    most_flags: usize,
-    flags_evicted: u64,
-}
-
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -81,6 +77,8 @@ pub struct Usage {
     pub rates: usize,
     /// Those that had to leave for others.
     pub rates_evicted: u64,
+    /// Bytes that all of it takes.
+    pub bytes: usize,
 }
 
 /// What came of a snapshot.
@@ -122,17 +120,6 @@ impl State {
 
     /// Makes an empty state. `secret` signs challenges and hides whom rate limits count.
     pub fn new(limits: StateLimits, secret: &Secret) -> Self {
-        // Clients do not spread evenly: a part takes a few more than its share.
-        let share = |most: usize| (most / SHARDS + most / SHARDS / 16).max(1);
-        let shard = || {
-            Mutex::new(Shard {
-                counters: Table::new(share(limits.counters)),
-                rates: Table::new(share(limits.rates)),
-                flags: HashMap::default(),
-                most_flags: share(limits.flags),
-                flags_evicted: 0,
-            })
-        };
         let words = |purpose: &str| {
             let key = secret.key(purpose);
             let mut halves = key.chunks_exact(8).map(|half| {
@@ -144,7 +131,7 @@ impl State {
         };
         let [secret_id, _] = words("id");
         Self {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(limits, SHARDS))).collect(),
             hash: words("hash"),
             secret_id,
             challenge: secret.key("challenge"),
@@ -153,43 +140,27 @@ impl State {
 
     /// Flags a client, or prolongs its flag; false where one of the kind holds for longer already.
     pub fn flag(&self, flag: Flag, now: u64) -> bool {
-        let mut shard = self.shard(self.hash_client(flag.client));
-        let key = (flag.client, flag.kind);
-        if shard.flags.get(&key).is_some_and(|held| held.is_live(now) && held.until >= flag.until) {
-            return false;
-        }
-        if shard.flags.len() >= shard.most_flags && !shard.flags.contains_key(&key) {
-            shard.make_room(now);
-        }
-        shard.flags.insert(key, flag);
-        true
+        self.shard(self.hash_client(flag.client)).flags.put(flag, now)
     }
 
     /// Forgets a client's flags and counts, and returns the flags that held.
     pub fn unflag(&self, client: Client, now: u64) -> Vec<Flag> {
         let mut shard = self.shard(self.hash_client(client));
         let kinds = [FlagKind::Block, FlagKind::Log];
-        let gone = kinds.iter().filter_map(|kind| shard.flags.remove(&(client, *kind)));
-        let gone = gone.filter(|flag| flag.is_live(now)).collect();
-        let halves = client.halves();
-        shard.counters.retain(|counter| counter.key().0 != halves, |key| self.hash_counter(key));
+        let gone = kinds.iter().filter_map(|kind| shard.flags.remove(client, *kind, now)).collect();
+        shard.counters.forget_client(client, |key| self.hash_counter(key));
         gone
     }
 
     /// The flag of a client that holds at `now`.
     pub fn flagged(&self, client: Client, kind: FlagKind, now: u64) -> Option<Flag> {
-        let shard = self.shard(self.hash_client(client));
-        shard.flags.get(&(client, kind)).filter(|flag| flag.is_live(now)).cloned()
+        self.shard(self.hash_client(client)).flags.get(client, kind, now)
     }
 
     /// Every flag that holds at `now`, by client.
     pub fn flags(&self, now: u64) -> Vec<Flag> {
-        let mut flags: Vec<_> = self
-            .shards
-            .iter()
-            .flat_map(|shard| locked(shard).flags.values().cloned().collect::<Vec<_>>())
-            .filter(|flag| flag.is_live(now))
-            .collect();
+        let mut flags: Vec<_> =
+            self.shards.iter().flat_map(|shard| locked(shard).flags.live(now).collect::<Vec<_>>()).collect();
         flags.sort_unstable_by_key(|flag| (flag.client, flag.kind));
         flags
     }
@@ -200,56 +171,48 @@ impl State {
         let mut over = Vec::new();
         for shard in &self.shards {
             let mut shard = locked(shard);
-            over.extend(shard.flags.extract_if(|_, flag| !flag.is_live(now)).map(|(_, flag)| flag));
+            over.extend(shard.flags.take_over(now));
             let old = second.saturating_sub(OLDEST);
-            shard.counters.retain(|counter| counter.last > old, |key| self.hash_counter(key));
-            shard.rates.retain(|rate| !rate.is_over(second), |[low, _]| low);
+            shard.counters.forget(old, |key| self.hash_counter(key));
+            shard.rates.forget(second);
         }
         over
     }
 
     /// How much is remembered.
     pub fn usage(&self) -> Usage {
-        self.shards.iter().fold(Usage::default(), |sum, shard| {
-            let shard = locked(shard);
-            Usage {
-                counters: sum.counters + shard.counters.len(),
-                counters_evicted: sum.counters_evicted + shard.counters.evicted,
-                flags: sum.flags + shard.flags.len(),
-                flags_evicted: sum.flags_evicted + shard.flags_evicted,
-                rates: sum.rates + shard.rates.len(),
-                rates_evicted: sum.rates_evicted + shard.rates.evicted,
-            }
-        })
+        let mut usage = Usage::default();
+        self.shards.iter().for_each(|shard| locked(shard).add_to(&mut usage));
+        usage
     }
 
     /// All of it as bytes for [`Self::import`]. Each part is locked only while it is copied.
     pub fn export(&self, now: u64) -> Vec<u8> {
-        let (mut counters, mut rates) = (Vec::new(), Vec::new());
+        let mut contents = self.contents(now);
         for shard in &self.shards {
-            let shard = locked(shard);
-            counters.extend(shard.counters.iter().copied());
-            rates.extend(shard.rates.iter().copied());
+            locked(shard).write(&mut contents, now);
         }
-        let flags = self.flags(now);
-        snapshot::write(&Contents { taken: now, secret_id: self.secret_id, flags, counters, rates })
+        snapshot::write(&contents)
     }
 
     /// The same in parts, each of which [`Self::import`] takes by itself: all of it at once may be more than there is room for.
     pub fn export_parts(&self, now: u64) -> impl Iterator<Item = Vec<u8>> {
         self.shards.iter().map(move |shard| {
-            let contents = {
-                let shard = locked(shard);
-                Contents {
-                    taken: now,
-                    secret_id: self.secret_id,
-                    flags: shard.flags.values().filter(|flag| flag.is_live(now)).cloned().collect(),
-                    counters: shard.counters.iter().copied().collect(),
-                    rates: shard.rates.iter().copied().collect(),
-                }
-            };
+            let mut contents = self.contents(now);
+            locked(shard).write(&mut contents, now);
             snapshot::write(&contents)
         })
+    }
+
+    fn contents(&self, now: u64) -> Contents {
+        Contents {
+            taken: now,
+            secret_id: self.secret_id,
+            flags: Vec::new(),
+            few: Vec::new(),
+            many: Vec::new(),
+            rates: Vec::new(),
+        }
     }
 
     /// Adds what [`Self::export`] gave, as far as it still counts at `now`.
@@ -264,19 +227,20 @@ impl State {
         for flag in contents.flags.into_iter().filter(|flag| flag.is_live(now)) {
             imported.flags += usize::from(self.flag(flag, now));
         }
-        for counter in
-            contents.counters.into_iter().filter(|counter| counter.last > second.saturating_sub(OLDEST))
-        {
-            let hash = self.hash_counter(counter.key());
-            let mut shard = self.shard(hash_of_client(counter.key().0, self.hash));
-            let slot = shard.counters.entry(hash, second, counter, |key| self.hash_counter(key));
-            imported.counters += usize::from(slot.is_some());
+        let old = second.saturating_sub(OLDEST);
+        let rehash = |key: Key| self.hash_counter(key);
+        for few in contents.few.into_iter().filter(|few| few.last > old) {
+            let (mut shard, hash) = self.place(few.key());
+            imported.counters += usize::from(shard.counters.put_few(hash, second, few, rehash));
+        }
+        for many in contents.many.into_iter().filter(|counter| counter.last > old) {
+            let (mut shard, hash) = self.place(many.key());
+            imported.counters += usize::from(shard.counters.put_many(hash, second, many, rehash));
         }
         if contents.secret_id == self.secret_id {
             for rate in contents.rates.into_iter().filter(|rate| !rate.is_over(second)) {
                 let [hash, _] = rate.key();
-                let slot = self.shard(hash).rates.entry(hash, second, rate, |[low, _]| low).is_some();
-                imported.rates += usize::from(slot);
+                imported.rates += usize::from(self.shard(hash).rates.entry(second, rate).is_some());
             }
         }
         Ok(imported)
@@ -299,12 +263,8 @@ impl State {
 
     /// Counts `more` of a signal from `client`.
     pub(crate) fn count(&self, client: Client, signal: u32, more: u16, now: u64) -> Counts {
-        let second = seconds(now);
-        let counter = Counter::new(client, signal, second);
-        let hash = self.hash_counter(counter.key());
-        let mut shard = self.shard(self.hash_client(client));
-        let slot = shard.counters.entry(hash, second, counter, |key| self.hash_counter(key));
-        slot.map(|counter| counter.add(second, more)).unwrap_or_default()
+        let (mut shard, hash) = self.place((client.halves(), signal));
+        shard.counters.count(hash, (client, signal), (seconds(now), more), |key| self.hash_counter(key))
     }
 
     /// Counts a signal from `address` once, outside any decision.
@@ -315,9 +275,8 @@ impl State {
     /// The counts of a signal from `client`.
     pub fn counts(&self, client: Client, signal: &str, now: u64) -> Counts {
         let key = (client.halves(), signal_id(signal));
-        let shard = self.shard(self.hash_client(client));
-        let found = shard.counters.get(self.hash_counter(key), key).copied();
-        found.map(|counter| counter.counts(seconds(now))).unwrap_or_default()
+        let (shard, hash) = self.place(key);
+        shard.counters.counts(hash, key, seconds(now))
     }
 
     /// Counts a request for a rate limit.
@@ -325,7 +284,7 @@ impl State {
         let (second, [hash, _]) = (seconds(now), key);
         let mut shard = self.shard(hash);
         let new = Rate::new(key, rule.interval, second);
-        let Some(rate) = shard.rates.entry(hash, second, new, |[low, _]| low) else { return Limited::No };
+        let Some(rate) = shard.rates.entry(second, new) else { return Limited::No };
         if rate.is_limited(second) {
             return Limited::Still;
         }
@@ -339,7 +298,7 @@ impl State {
     /// Whether a client is over a rate limit at `now`.
     pub(crate) fn is_limited(&self, key: [u64; 2], now: u64) -> bool {
         let [hash, _] = key;
-        self.shard(hash).rates.get(hash, key).is_some_and(|rate| rate.is_limited(seconds(now)))
+        self.shard(hash).rates.get(key).is_some_and(|rate| rate.is_limited(seconds(now)))
     }
 
     /// The key under which a rate limit counts whoever `parts` identify.
@@ -374,23 +333,14 @@ impl State {
         hash_of_client(client.halves(), self.hash)
     }
 
-    fn hash_counter(&self, (client, signal): ([u64; 2], u32)) -> u64 {
-        hash_of_client(client, self.hash) ^ u64::from(signal).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    fn hash_counter(&self, (client, signal): Key) -> u64 {
+        with_signal(hash_of_client(client, self.hash), signal)
     }
-}
 
-impl Shard {
-    /// Lets a flag go: one that is over, or else the one that ends first.
-    fn make_room(&mut self, now: u64) {
-        let before = self.flags.len();
-        self.flags.retain(|_, flag| flag.is_live(now));
-        if self.flags.len() < before {
-            return;
-        }
-        if let Some(key) = self.flags.iter().min_by_key(|(_, flag)| flag.until).map(|(key, _)| *key) {
-            self.flags.remove(&key);
-            self.flags_evicted += 1;
-        }
+    /// The part that a count is in, and its hash there.
+    fn place(&self, (client, signal): Key) -> (MutexGuard<'_, Shard>, u64) {
+        let hash = hash_of_client(client, self.hash);
+        (self.shard(hash), with_signal(hash, signal))
     }
 }
 
@@ -421,6 +371,10 @@ fn hash_of_client(halves: [u64; 2], [a, b]: [u64; 2]) -> u64 {
         hasher.write_u64(half);
     }
     hasher.finish()
+}
+
+fn with_signal(hash: u64, signal: u32) -> u64 {
+    hash ^ u64::from(signal).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn seconds(millis: u64) -> u32 {

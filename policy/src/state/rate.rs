@@ -1,6 +1,62 @@
 //! How often a client did what a rate limit counts.
 
-use super::table::Entry;
+use super::table::{Entry, Table};
+
+/// The counts of rate limits, bounded in number. Their keys are hashes already.
+#[derive(Clone, Debug)]
+pub(crate) struct Rates {
+    table: Table<Rate>,
+    most: usize,
+    /// How many had to leave.
+    pub(crate) evicted: u64,
+}
+
+impl Rates {
+    /// Makes an empty table that will hold `most`.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { table: Table::default(), most: most.max(1), evicted: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Rate> {
+        self.table.iter()
+    }
+
+    pub(crate) fn get(&self, key: [u64; 2]) -> Option<&Rate> {
+        self.table.get(hash(key), key)
+    }
+
+    /// What is counted under the key of `new`, which is taken where there is nothing yet. None where it can not be.
+    pub(crate) fn entry(&mut self, now: u32, new: Rate) -> Option<&mut Rate> {
+        let key = new.key();
+        if self.table.get(hash(key), key).is_none() {
+            if self.table.len() >= self.most
+                && let Some((_, gone)) = self.table.least(now)
+            {
+                self.evicted += u64::from(self.table.remove(hash(gone), gone, hash).is_some());
+            }
+            return self.table.insert(hash(key), new, hash);
+        }
+        self.table.get_mut(hash(key), key)
+    }
+
+    /// Forgets what says nothing any more at `now`.
+    pub(crate) fn forget(&mut self, now: u32) {
+        self.table.retain(|rate| !rate.is_over(now), hash);
+    }
+}
+
+fn hash([low, _]: [u64; 2]) -> u64 {
+    low
+}
 
 /// The requests of one client that one rate limit counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

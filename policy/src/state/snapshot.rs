@@ -1,11 +1,12 @@
 //! The state as bytes: written whole, read whole or not at all.
 //!
-//! `PCSTATE` and a version (8 bytes), the time (8), the id of the secret (8), how many flags, counters and rates follow
-//! (8 each), these, and a checksum of all before it (8).
+//! `PCSTATE` and a version (8 bytes), the time (8), the id of the secret (8), how many flags, small and large counters and
+//! rates follow (8 each), these, and a checksum of all before it (8).
 
 use thiserror::Error;
 
 use super::counter::Counter;
+use super::few::Few;
 use super::flag::Flag;
 use super::journal::checksum;
 use super::rate::Rate;
@@ -16,7 +17,8 @@ pub(crate) struct Contents {
     pub(crate) taken: u64,
     pub(crate) secret_id: u64,
     pub(crate) flags: Vec<Flag>,
-    pub(crate) counters: Vec<Counter>,
+    pub(crate) few: Vec<Few>,
+    pub(crate) many: Vec<Counter>,
     pub(crate) rates: Vec<Rate>,
 }
 
@@ -54,12 +56,9 @@ pub enum StateError {
 
 /// Starts a snapshot; [`finish`] ends it.
 pub(crate) fn write(contents: &Contents) -> Vec<u8> {
-    let counts = [contents.flags.len(), contents.counters.len(), contents.rates.len()];
-    let size = HEAD
-        + counts[0] * 64
-        + contents.counters.len() * Counter::BYTES
-        + contents.rates.len() * Rate::BYTES
-        + 8;
+    let counts = [contents.flags.len(), contents.few.len(), contents.many.len(), contents.rates.len()];
+    let [flags, few, many, rates] = counts;
+    let size = HEAD + flags * 64 + few * Few::BYTES + many * Counter::BYTES + rates * Rate::BYTES + 8;
     let mut out = Vec::with_capacity(size);
     out.extend(MAGIC);
     out.push(VERSION);
@@ -69,7 +68,8 @@ pub(crate) fn write(contents: &Contents) -> Vec<u8> {
         out.extend((count as u64).to_le_bytes());
     }
     contents.flags.iter().for_each(|flag| flag.write(&mut out));
-    contents.counters.iter().for_each(|counter| counter.write(&mut out));
+    contents.few.iter().for_each(|few| few.write(&mut out));
+    contents.many.iter().for_each(|counter| counter.write(&mut out));
     contents.rates.iter().for_each(|rate| rate.write(&mut out));
     let sum = checksum(&out);
     out.extend(sum.to_le_bytes());
@@ -98,10 +98,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, StateError> {
         u64::from_le_bytes(out)
     });
     let mut next = || numbers.next().unwrap_or_default();
-    let (taken, secret_id, flags, counters, rates) = (next(), next(), next(), next(), next());
-    let fixed = counters
-        .saturating_mul(Counter::BYTES as u64)
-        .saturating_add(rates.saturating_mul(Rate::BYTES as u64));
+    let (taken, secret_id, flags) = (next(), next(), next());
+    let (few, many, rates) = (next(), next(), next());
+    let sizes = [(few, Few::BYTES), (many, Counter::BYTES), (rates, Rate::BYTES)];
+    let fixed =
+        sizes.iter().fold(0_u64, |sum, (count, each)| sum.saturating_add(count.saturating_mul(*each as u64)));
     let expected = fixed.saturating_add(flags.saturating_mul(SMALLEST_FLAG)).saturating_add(HEAD as u64 + 8);
     if (bytes.len() as u64) < expected {
         return Err(StateError::Length { length: bytes.len(), expected });
@@ -119,14 +120,21 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, StateError> {
     if rest.len() as u64 != fixed {
         return Err(StateError::Length { length: bytes.len(), expected });
     }
-    let counted = usize::try_from(counters).unwrap_or_default() * Counter::BYTES;
-    let (counters, rates) = rest.split_at(counted.min(rest.len()));
+    // All of them are there: together they are as many bytes as there are.
+    let mut section = |count: u64, each: usize| {
+        let (section, after) =
+            rest.split_at((usize::try_from(count).unwrap_or_default() * each).min(rest.len()));
+        rest = after;
+        section
+    };
+    let (few, many) = (section(few, Few::BYTES), section(many, Counter::BYTES));
     Ok(Contents {
         taken,
         secret_id,
         flags: read_flags,
-        counters: chunks(counters).map(Counter::read).collect(),
-        rates: chunks(rates).map(Rate::read).collect(),
+        few: chunks(few).map(Few::read).collect(),
+        many: chunks(many).map(Counter::read).collect(),
+        rates: chunks(section(rates, Rate::BYTES)).map(Rate::read).collect(),
     })
 }
 
@@ -135,6 +143,6 @@ fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = &[u8; N]> {
 }
 
 const MAGIC: &[u8] = b"PCSTATE";
-const VERSION: u8 = 1;
-const HEAD: usize = 7 + 1 + 5 * 8;
+const VERSION: u8 = 2;
+const HEAD: usize = 7 + 1 + 6 * 8;
 const SMALLEST_FLAG: u64 = 16 + 1 + 8 + 8 + 1;

@@ -1,9 +1,11 @@
-//! A bounded table: entries in one block, found by hash, and one that is worth least leaves for a new one.
+//! A table: entries found by hash, and the one that is worth least of a few.
 
 use hashbrown::HashTable;
 
+use super::blocks::Blocks;
+
 /// What a table holds.
-pub(crate) trait Entry: Clone {
+pub(crate) trait Entry: Copy {
     /// What it is found by.
     type Key: Copy + PartialEq;
 
@@ -14,112 +16,112 @@ pub(crate) trait Entry: Clone {
     fn worth(&self, now: u32) -> u64;
 }
 
-/// Entries by key.
+/// Entries by key. Whoever has one gives the hash of a key with it, and `rehash`, which gives it again.
 #[derive(Clone, Debug)]
 pub(crate) struct Table<E> {
-    entries: Vec<E>,
+    entries: Blocks<E>,
     index: HashTable<u32>,
-    most: usize,
     /// Where the search for an entry that may leave goes on.
     hand: usize,
-    /// How many had to leave.
-    pub(crate) evicted: u64,
+}
+
+impl<E> Default for Table<E> {
+    fn default() -> Self {
+        Self { entries: Blocks::default(), index: HashTable::new(), hand: 0 }
+    }
 }
 
 impl<E: Entry> Table<E> {
-    /// Makes an empty table that will hold `most` entries.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { entries: Vec::new(), index: HashTable::new(), most: most.max(1), hand: 0, evicted: 0 }
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, E> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &E> {
         self.entries.iter()
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.bytes() + self.index.allocation_size()
     }
 
     /// The entry under `key`.
     pub(crate) fn get(&self, hash: u64, key: E::Key) -> Option<&E> {
-        let entries = &self.entries;
-        let found = self.index.find(hash, |at| is(entries, *at, key))?;
-        entries.get(*found as usize)
+        self.entries.get(self.find(hash, key)?)
     }
 
-    /// The entry under `key`, which `make` makes where there is none. `rehash` gives a key's hash again.
-    pub(crate) fn entry(
-        &mut self,
-        hash: u64,
-        now: u32,
-        entry: E,
-        rehash: impl Fn(E::Key) -> u64,
-    ) -> Option<&mut E> {
-        let key = entry.key();
-        let entries = &self.entries;
-        let found = self.index.find(hash, |at| is(entries, *at, key)).copied();
-        let at = match found {
-            Some(at) => at as usize,
-            None if self.entries.len() < self.most => self.push(hash, entry, rehash)?,
-            None => self.replace(hash, now, entry, rehash)?,
-        };
+    /// The entry under `key`, to be changed in all but its key.
+    pub(crate) fn get_mut(&mut self, hash: u64, key: E::Key) -> Option<&mut E> {
+        let at = self.find(hash, key)?;
         self.entries.get_mut(at)
     }
 
+    /// Adds an entry whose key is not there yet. None where there are more than can be numbered.
+    pub(crate) fn insert(&mut self, hash: u64, entry: E, rehash: impl Fn(E::Key) -> u64) -> Option<&mut E> {
+        let at = self.entries.len();
+        let place = u32::try_from(at).ok()?;
+        self.entries.push(entry);
+        let entries = &self.entries;
+        self.index.insert_unique(hash, place, |at| hash_at(entries, *at, &rehash));
+        self.entries.get_mut(at)
+    }
+
+    /// Takes the entry under `key` away.
+    pub(crate) fn remove(&mut self, hash: u64, key: E::Key, rehash: impl Fn(E::Key) -> u64) -> Option<E> {
+        let entries = &self.entries;
+        let found = self.index.find_entry(hash, |at| is(entries, *at, key)).ok()?;
+        let (hole, _) = found.remove();
+        let last = u32::try_from(self.entries.len()).ok()?.checked_sub(1)?;
+        let moved = self.entries.pop()?;
+        if hole == last {
+            return Some(moved);
+        }
+        // The last one fills the hole.
+        if let Some(place) = self.index.find_mut(rehash(moved.key()), |at| *at == last) {
+            *place = hole;
+        }
+        self.entries.get_mut(hole as usize).map(|place| std::mem::replace(place, moved))
+    }
+
+    /// The entry that is worth least at `now` of the next few, and how much that is.
+    pub(crate) fn least(&mut self, now: u32) -> Option<(u64, E::Key)> {
+        let length = self.entries.len().max(1);
+        let few = (0..TRIED).filter_map(|step| self.entries.get((self.hand + step) % length));
+        let least = few.map(|entry| (entry.worth(now), entry.key())).min_by_key(|(worth, _)| *worth);
+        self.hand = (self.hand + TRIED) % length;
+        least
+    }
+
     /// Keeps what `keep` says.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&E) -> bool, rehash: impl Fn(E::Key) -> u64) {
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&E) -> bool, rehash: impl Fn(E::Key) -> u64) {
         let before = self.entries.len();
-        self.entries.retain(|entry| keep(entry));
-        if self.entries.len() == before {
+        self.entries.retain(keep);
+        let roomy = self.index.capacity() > 4 * self.entries.len().max(16);
+        if self.entries.len() == before && !roomy {
             return;
         }
         self.index.clear();
         let entries = &self.entries;
+        let of = |at: &u32| hash_at(entries, *at, &rehash);
+        self.index.shrink_to(entries.len(), of);
         for (at, entry) in entries.iter().enumerate() {
             let Ok(at) = u32::try_from(at) else { break };
-            let hash = |at: &u32| entries.get(*at as usize).map_or(0, |entry| rehash(entry.key()));
-            self.index.insert_unique(rehash(entry.key()), at, hash);
-        }
-        if self.entries.len() < self.entries.capacity() / 4 {
-            self.entries.shrink_to(self.entries.len() * 2);
+            self.index.insert_unique(rehash(entry.key()), at, of);
         }
     }
 
-    fn push(&mut self, hash: u64, entry: E, rehash: impl Fn(E::Key) -> u64) -> Option<usize> {
-        let at = self.entries.len();
-        let place = u32::try_from(at).ok()?;
-        if at == self.entries.capacity() {
-            // By a quarter and not to the double: the table is there to be small.
-            self.entries.reserve_exact((at / 4).max(16).min(self.most - at));
-        }
-        self.entries.push(entry);
+    fn find(&self, hash: u64, key: E::Key) -> Option<usize> {
         let entries = &self.entries;
-        let of = |at: &u32| entries.get(*at as usize).map_or(0, |entry| rehash(entry.key()));
-        self.index.insert_unique(hash, place, of);
-        Some(at)
-    }
-
-    /// Puts `entry` where the least worth of a few stood.
-    fn replace(&mut self, hash: u64, now: u32, entry: E, rehash: impl Fn(E::Key) -> u64) -> Option<usize> {
-        let few = (0..TRIED).map(|step| (self.hand + step) % self.entries.len());
-        let at = few.min_by_key(|at| self.entries.get(*at).map_or(u64::MAX, |entry| entry.worth(now)))?;
-        self.hand = (self.hand + TRIED) % self.entries.len();
-        let place = u32::try_from(at).ok()?;
-        let old = rehash(self.entries.get(at)?.key());
-        if let Ok(found) = self.index.find_entry(old, |kept| *kept == place) {
-            found.remove();
-        }
-        *self.entries.get_mut(at)? = entry;
-        let entries = &self.entries;
-        let of = |at: &u32| entries.get(*at as usize).map_or(0, |entry| rehash(entry.key()));
-        self.index.insert_unique(hash, place, of);
-        self.evicted += 1;
-        Some(at)
+        self.index.find(hash, |at| is(entries, *at, key)).map(|at| *at as usize)
     }
 }
 
-fn is<E: Entry>(entries: &[E], at: u32, key: E::Key) -> bool {
+fn is<E: Entry>(entries: &Blocks<E>, at: u32, key: E::Key) -> bool {
     entries.get(at as usize).is_some_and(|entry| entry.key() == key)
+}
+
+fn hash_at<E: Entry>(entries: &Blocks<E>, at: u32, rehash: impl Fn(E::Key) -> u64) -> u64 {
+    entries.get(at as usize).map_or(0, |entry| rehash(entry.key()))
 }
 
 /// Entries of which one leaves.
@@ -129,7 +131,7 @@ const TRIED: usize = 8;
 mod tests {
     use super::*;
 
-    #[derive(Clone, Debug)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Number(u64, u64);
 
     impl Entry for Number {
@@ -148,41 +150,45 @@ mod tests {
         key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
+    fn table(numbers: std::ops::Range<u64>) -> Table<Number> {
+        let mut table = Table::default();
+        for key in numbers {
+            table.insert(hash(key), Number(key, key), hash).unwrap();
+        }
+        table
+    }
+
     #[test]
-    fn the_entry_that_is_worth_least_leaves() {
-        let mut table = Table::new(8);
-        for key in 0..8 {
-            table.entry(hash(key), 0, Number(key, if key == 5 { 1 } else { 9 }), hash).unwrap();
-        }
-        table.entry(hash(100), 0, Number(100, 9), hash).unwrap();
-        assert_eq!((table.len(), table.evicted), (8, 1));
-        assert!(table.get(hash(5), 5).is_none());
-        for key in [0, 1, 2, 3, 4, 6, 7, 100] {
-            assert!(table.get(hash(key), key).is_some(), "{key}");
-        }
+    fn names_the_entry_that_is_worth_least_of_a_few() {
+        let mut table = table(0..16);
+        table.get_mut(hash(5), 5).unwrap().1 = 0;
+        table.get_mut(hash(0), 0).unwrap().1 = 7;
+        assert_eq!(table.least(0), Some((0, 5)));
+        assert_eq!(table.least(0), Some((8, 8)));
+        assert_eq!(table.least(0), Some((0, 5)));
+        assert_eq!(Table::<Number>::default().least(0), None);
     }
 
     #[test]
     fn finds_everything_after_some_left() {
-        let mut table = Table::new(1000);
+        let mut all = table(0..1000);
+        all.retain(|entry| entry.0 % 3 == 0, hash);
+        assert_eq!(all.len(), 334);
         for key in 0..1000 {
-            table.entry(hash(key), 0, Number(key, 0), hash).unwrap();
-        }
-        table.retain(|entry| entry.0 % 3 == 0, hash);
-        assert_eq!(table.len(), 334);
-        for key in 0..1000 {
-            assert_eq!(table.get(hash(key), key).is_some(), key % 3 == 0);
+            assert_eq!(all.get(hash(key), key).is_some(), key % 3 == 0);
         }
     }
 
     #[test]
-    fn never_grows_beyond_its_bound() {
-        let mut table = Table::new(64);
-        for key in 0..10_000 {
-            table.entry(hash(key), 0, Number(key, key), hash).unwrap();
-            assert!(table.len() <= 64);
+    fn finds_everything_after_one_was_taken_from_anywhere() {
+        let mut left = table(0..300);
+        for (gone, key) in (0..300).map(|step| step * 7 % 300).enumerate() {
+            assert_eq!(left.remove(hash(key), key, hash), Some(Number(key, key)));
+            assert_eq!(left.remove(hash(key), key, hash), None);
+            assert_eq!(left.len(), 299 - gone);
+            let found =
+                (0..300).filter(|key| left.get(hash(*key), *key).is_some_and(|entry| entry.0 == *key));
+            assert_eq!(found.count(), left.len());
         }
-        assert_eq!(table.evicted, 10_000 - 64);
-        assert!(table.get(hash(9_999), 9_999).is_some());
     }
 }

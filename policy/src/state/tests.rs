@@ -180,11 +180,44 @@ fn memory_is_bounded_and_says_what_had_to_leave() {
 }
 
 #[test]
+fn remembers_an_address_in_less_than_fifty_bytes() {
+    let state = state();
+    let addresses = 100_000;
+    for index in 0..addresses {
+        state.count(client(index), signal_id("attacks"), 1, NOW);
+    }
+    let usage = state.usage();
+    assert_eq!(usage.counters, addresses as usize);
+    let each = usage.bytes / usage.counters;
+    println!("{each} bytes an address that attacked once");
+    assert!(each < 50, "{each}");
+    // Those that come back within a minute, a second time, take no more; the third time they do.
+    for minute in 1..4 {
+        for index in 0..addresses {
+            state.count(client(index), signal_id("attacks"), 1, NOW + minute * 15_000);
+        }
+        let each = state.usage().bytes / usage.counters;
+        println!("{each} bytes an address that attacked {} times", minute + 1);
+        assert!(each < if minute == 1 { 50 } else { 85 }, "{minute} {each}");
+    }
+    assert_eq!(state.counts(client(7), "attacks", NOW + 45_000).minute, 4);
+    // What is forgotten is given back.
+    state.sweep(NOW + 10_000_000);
+    assert!(state.usage().bytes < 500_000, "{}", state.usage().bytes);
+}
+
+#[test]
 fn comes_back_from_its_parts() {
     let state = state();
     for index in 0..1000 {
         state.count(client(index), 7, 3, NOW);
         state.flag(flag(index, 60_000), NOW);
+    }
+    // Of these more is known.
+    for step in 1..9 {
+        for index in 0..100 {
+            state.count(client(index), 7, 1, NOW + step * 40_000);
+        }
     }
     let again = self::state();
     let parts: Vec<_> = state.export_parts(NOW).collect();
@@ -193,4 +226,13 @@ fn comes_back_from_its_parts() {
     let (flags, counters) = imported.fold((0, 0), |sum, of| (sum.0 + of.flags, sum.1 + of.counters));
     assert_eq!((flags, counters), (1000, 1000));
     assert_eq!(again.flags(NOW), state.flags(NOW));
+    for index in 0..1000 {
+        let key = (client(index).halves(), 7);
+        let counts = |state: &State| {
+            let (shard, hash) = state.place(key);
+            shard.counters.counts(hash, key, seconds(NOW + 320_000))
+        };
+        assert_eq!(counts(&again), counts(&state));
+        assert_eq!(counts(&again).hour, if index < 100 { 11 } else { 3 });
+    }
 }

@@ -42,9 +42,23 @@ struct Figures {
     agent_at_70_percent: Measured,
     agent_resident_bytes_idle: u64,
     agent_resident_bytes_after: u64,
-    /// After an attack from each of [`ADDRESSES`] clients, snapshots included.
-    agent_resident_bytes_after_addresses: u64,
-    addresses: u32,
+    /// The same where it has met an attack from each of [`ADDRESSES`] clients.
+    addresses: Acquainted,
+}
+
+/// What the agent holds in memory for many clients.
+#[derive(Serialize)]
+struct Acquainted {
+    count: u32,
+    resident_bytes: u64,
+    /// The most until then, while snapshots were written.
+    peak_bytes: u64,
+    /// What each address adds to an agent that knows none.
+    bytes_an_address: u64,
+    /// After the end and a start that restored what was kept, and the most during that.
+    restored_bytes: u64,
+    restored_peak_bytes: u64,
+    snapshot_file_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -111,13 +125,7 @@ fn measure(folder: &Path) -> Result<Figures> {
     let after = agent.resident()?;
     drop(agent);
 
-    let watching = folder.join("watching.json");
-    fs::write(&watching, r#"{"site": {"agentLevel": "log"}}"#)?;
-    let (command, socket) = agent_command(folder, "watching", &watching)?;
-    let agent = Server::start(command, socket)?;
-    agent.meet(ADDRESSES)?;
-    let acquainted = agent.resident()?;
-    drop(agent);
+    let addresses = acquainted(folder)?;
 
     let socket = folder.join("nothing.sock");
     let mut command = Command::new(std::env::current_exe()?);
@@ -130,8 +138,33 @@ fn measure(folder: &Path) -> Result<Figures> {
         agent_at_70_percent: loaded,
         agent_resident_bytes_idle: idle,
         agent_resident_bytes_after: after,
-        agent_resident_bytes_after_addresses: acquainted,
-        addresses: ADDRESSES,
+        addresses,
+    })
+}
+
+/// What many clients take.
+fn acquainted(folder: &Path) -> Result<Acquainted> {
+    let policy = folder.join("watching.json");
+    fs::write(&policy, r#"{"site": {"agentLevel": "log"}}"#)?;
+    let (mut command, socket) = agent_command(folder, "watching", &policy)?;
+    // So that some are written while clients come.
+    command.env("SIGSCI_SNAPSHOT_INTERVAL", "1s");
+    let agent = Server::start(command, socket.clone())?;
+    let idle = agent.resident()?;
+    agent.meet(ADDRESSES)?;
+    let (resident, peak) = (agent.resident()?, agent.peak()?);
+    agent.end()?;
+    let snapshot = fs::metadata(folder.join("watching.cache/state"))?.len();
+    let (command, _) = agent_command(folder, "watching", &policy)?;
+    let again = Server::start(command, socket)?;
+    Ok(Acquainted {
+        count: ADDRESSES,
+        resident_bytes: resident,
+        peak_bytes: peak,
+        bytes_an_address: resident.saturating_sub(idle) / u64::from(ADDRESSES),
+        restored_bytes: again.resident()?,
+        restored_peak_bytes: again.peak()?,
+        snapshot_file_bytes: snapshot,
     })
 }
 
@@ -248,9 +281,25 @@ impl Server {
     }
 
     fn resident(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that was resident so far.
+    fn peak(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &'static str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.split_whitespace().next().context("no VmRSS")?.parse::<u64>()? * 1024)
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
+        Ok(line.split_whitespace().next().context(name)?.parse::<u64>()? * 1024)
+    }
+
+    /// Has it end in its own way.
+    fn end(mut self) -> Result<()> {
+        run_command(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
+        ensure!(self.child.wait()?.success(), "the server failed at its end");
+        Ok(())
     }
 }
 
@@ -319,9 +368,18 @@ fn table(figures: &Figures) {
         figures.agent_resident_bytes_idle / 1024,
         figures.agent_resident_bytes_after / 1024
     );
+    let known = &figures.addresses;
     println!(
-        "agent's memory: {} KiB after an attack from each of {} addresses",
-        figures.agent_resident_bytes_after_addresses / 1024,
-        figures.addresses
+        "after an attack from each of {} addresses: {} KiB, {} KiB at most, {} bytes an address",
+        known.count,
+        known.resident_bytes / 1024,
+        known.peak_bytes / 1024,
+        known.bytes_an_address
+    );
+    println!(
+        "after a restart: {} KiB, {} KiB at most, from a snapshot of {} KiB",
+        known.restored_bytes / 1024,
+        known.restored_peak_bytes / 1024,
+        known.snapshot_file_bytes / 1024
     );
 }
