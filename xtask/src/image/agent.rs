@@ -24,6 +24,8 @@ fn flags() -> Result<Vec<String>> {
     Ok(vec![
         "-Ctarget-feature=+crt-static".to_owned(),
         format!("--remap-path-prefix={}=/portcullis", root()?.display()),
+        // Code that build scripts write; of several prefixes the last one counts.
+        format!("--remap-path-prefix={}=/portcullis/target", target()?.display()),
         format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
     ])
 }
