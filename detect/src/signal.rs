@@ -67,6 +67,7 @@ tags! {
     ResponseSplit "RESPONSESPLIT" Attack "CR or LF that would add a header or a response"
     Deserialization "DESERIALIZATION" Attack "a serialized object of a dangerous kind"
     PrototypePollution "PROTOTYPE-POLLUTION" Attack "a key that reaches an object's prototype"
+    SessionFixation "SESSION-FIXATION" Attack "a framework's session cookie handed over as a parameter"
     Smuggling "SMUGGLING" Attack "a second request hidden in a value or body"
     VirtualPatch "VIRTUAL-PATCH" Info "a published vulnerability's request"
     AbnormalPath "ABNORMALPATH" Anomaly "a path that differs from its normal form"

@@ -13,6 +13,7 @@ mod mail;
 mod nosql;
 mod oob;
 mod prototype;
+mod session;
 mod smuggling;
 mod sqli;
 mod ssi;
@@ -69,6 +70,7 @@ pub(crate) const DETECTORS: &[Detector] = &[
     ssti::DETECTOR,
     ssi::DETECTOR,
     prototype::DETECTOR,
+    session::DETECTOR,
     backdoor::DETECTOR,
     oob::DETECTOR,
     tools::AGENTS,

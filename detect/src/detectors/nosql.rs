@@ -112,6 +112,10 @@ fn name(bytes: &[u8]) -> Option<&'static str> {
     None
 }
 
+fn is_name(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
 /// An operator used as a key: after `{`, `,` or at the start of a break-out, before a colon.
 fn object(bytes: &[u8]) -> Option<Finding> {
     let mut from = 0;
@@ -132,8 +136,14 @@ fn object(bytes: &[u8]) -> Option<Finding> {
         let before = before.trim_ascii_end();
         let key = cursor.peek() == Some(b':') && matches!(before.last(), Some(b'{' | b',') | None);
         let written = before.trim_ascii_start().starts_with(b"{") || before.len() < 64;
-        let bracket =
-            before.ends_with(b"[") && cursor.peek() == Some(b']') && cursor.peek_at(1) == Some(b'=');
+        let bracket = before.ends_with(b"[")
+            && cursor.peek() == Some(b']')
+            && match cursor.peek_at(1) {
+                Some(b'=') => true,
+                // A parameter's name that another parser takes from a value: `user[$ne]`.
+                None => before.split_last().is_some_and(|(_, name)| is_name(name)),
+                Some(_) => false,
+            };
         match kind {
             Some(Operator::Code) if key => return Some(found("NOSQL-OBJECT", at, end)),
             Some(Operator::Compare) if key && written || bracket => {

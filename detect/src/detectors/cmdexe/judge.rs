@@ -46,6 +46,11 @@ const RUNNERS: &[&[u8]] = &[
     b"stdbuf",
     b"unbuffer",
     b"watch",
+    b"cpulimit",
+    b"ionice",
+    b"taskset",
+    b"choom",
+    b"chrt",
 ];
 
 /// Says where the command at `context` ends, if there is one.
@@ -53,7 +58,8 @@ pub(crate) fn command(bytes: &[u8], context: &Context, steps: &mut Steps) -> Opt
     let mut at = context.at;
     let mut runner = None;
     let mut hidden = false;
-    for _ in 0..4 {
+    let mut driven = Driven::default();
+    for _ in 0..WORDS {
         at = skip(bytes, at);
         let mut word = word::read(bytes, at, steps)?;
         if word.text().is_empty() && !word.shell {
@@ -63,6 +69,11 @@ pub(crate) fn command(bytes: &[u8], context: &Context, steps: &mut Steps) -> Opt
             continue;
         }
         word.hidden |= hidden;
+        if runner.is_some() && is_option(word.text()) {
+            driven.options = true;
+            at = word.end;
+            continue;
+        }
         if is_assignment(word.text()) {
             at = word.end;
             continue;
@@ -71,17 +82,27 @@ pub(crate) fn command(bytes: &[u8], context: &Context, steps: &mut Steps) -> Opt
             let count = runner.map_or(1, |(_, count)| count + 1);
             runner = Some((word, count));
             at = word.end;
-            if weigh(bytes, context, &word, 0, steps).is_some_and(|verdict| verdict.fires) {
+            if weigh(bytes, context, &word, Driven::default(), steps).is_some_and(|verdict| verdict.fires) {
                 break;
             }
             continue;
         }
-        let verdict = weigh(bytes, context, &word, i32::from(runner.is_some()), steps)?;
+        driven.runner = runner.is_some();
+        let verdict = weigh(bytes, context, &word, driven, steps)?;
         return verdict.fires.then_some(verdict.end);
     }
     let (word, _) = runner?;
-    let verdict = weigh(bytes, context, &word, 0, steps)?;
+    let verdict = weigh(bytes, context, &word, Driven::default(), steps)?;
     verdict.fires.then_some(verdict.end)
+}
+
+/// What stands before a command that another program runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Driven {
+    /// The program that runs it.
+    runner: bool,
+    /// That program's own options.
+    options: bool,
 }
 
 struct Verdict {
@@ -89,7 +110,7 @@ struct Verdict {
     end: usize,
 }
 
-fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32, steps: &mut Steps) -> Option<Verdict> {
+fn weigh(bytes: &[u8], context: &Context, word: &Word, driven: Driven, steps: &mut Steps) -> Option<Verdict> {
     let (command, path) = resolve(word, steps)?;
     let next = bytes.get(word.end).copied();
     let call = next == Some(b'(');
@@ -107,7 +128,8 @@ fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32, steps: &mut S
         Class::Short if bare && command.is(Kind::Field) && context.names => Class::English,
         class => class,
     };
-    let mut score = bonus + path + arguments.score - arguments.plain.min(2);
+    let mut score = i32::from(driven.runner) + i32::from(driven.options) + path + arguments.score
+        - arguments.plain.min(2);
     score += match class {
         Class::Sure => 3,
         Class::Short => 2,
@@ -120,6 +142,7 @@ fn weigh(bytes: &[u8], context: &Context, word: &Word, bonus: i32, steps: &mut S
         || word.spaced
         || word.glob
         || call
+        || (driven.options && class > Class::English && !arguments.sentence)
         || (context.opening == Opening::Start && alone(bytes, class, command, &arguments));
     let fires = match context.opening {
         Opening::Start if bare && class == Class::Sure => strong,
@@ -307,6 +330,16 @@ fn is_binary_folder(folder: &[u8], glob: bool) -> bool {
         return FOLDERS.iter().any(|known| folder.starts_with(b"/") && commands::glob(folder, known));
     }
     FOLDERS.contains(&folder) || matches!(folder, [_, b':', b'\\' | b'/', ..])
+}
+
+/// Words of one command that are looked through for the one that counts.
+const WORDS: usize = 6;
+
+/// Whether a word behind a program that runs another is that program's own: `timeout -k 5 9s id`.
+fn is_option(text: &[u8]) -> bool {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    let number = digits > 0 && matches!(text.get(digits..), Some([] | [b's' | b'm' | b'h' | b'd']));
+    number || matches!(text, [b'-', letter, ..] if letter.is_ascii_alphabetic() || *letter == b'-')
 }
 
 fn is_assignment(text: &[u8]) -> bool {

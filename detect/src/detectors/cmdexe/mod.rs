@@ -17,6 +17,7 @@ mod dde;
 mod fork;
 mod judge;
 mod options;
+mod plumbing;
 mod shellshock;
 mod windows;
 mod word;
@@ -102,6 +103,11 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     }
     if let Some(span) = options::find(bytes) {
         return found("CMDEXE-OPTION", span);
+    }
+    if value.features.any(Features::LT | Features::GT)
+        && let Some(span) = plumbing::find(bytes)
+    {
+        return found("CMDEXE-REDIRECTION", span);
     }
     if value.features.any(Features::PIPE)
         && let Some(span) = dde::find(bytes)

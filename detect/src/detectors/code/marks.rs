@@ -143,7 +143,9 @@ fn variable_call(rest: &[u8]) -> Option<usize> {
             _ => break,
         }
     }
-    (dynamic && rest.get(at) == Some(&b'(')).then_some(at)
+    // A generated password has the marks, and hardly ever the parenthesis that closes.
+    let closes = || rest.get(at..).is_some_and(|rest| memchr::memchr(b')', rest).is_some());
+    (dynamic && rest.get(at) == Some(&b'(') && closes()).then_some(at)
 }
 
 /// `X::$f(x)`

@@ -180,7 +180,7 @@ fn judge(text: &Text<'_>, chain: &Chain<'_>) -> Option<&'static str> {
         return Some("CODE-CALL");
     }
     let fires = match (function, chain.before) {
-        _ if post => false,
+        _ if post || is_mention(bytes, chain, argument) => false,
         // A comment between a function's name and its parenthesis hides a call.
         (_, Before::Start | Before::Mark) if hidden => true,
         (Function::Sure, Before::Start | Before::Mark) => {
@@ -202,6 +202,14 @@ fn judge(text: &Text<'_>, chain: &Chain<'_>) -> Option<&'static str> {
     };
     let shell = function == Function::Plain && !post && !member && back_ticked(bytes, chain);
     (fires || shell).then_some("CODE-CALL")
+}
+
+/// Whether the call is only spoken of (`stat() returns -1`), or is a line of a chain of methods (`.range(8..)`).
+fn is_mention(bytes: &[u8], chain: &Chain<'_>, argument: Argument) -> bool {
+    let behind = bytes.get(chain.end..).unwrap_or_default().strip_prefix(b"()").unwrap_or_default();
+    let spoken = matches!(behind, [b' ', letter, ..] if letter.is_ascii_alphabetic());
+    let method = chain.start == 1 && bytes.first() == Some(&b'.');
+    (argument == Argument::Nothing && spoken) || method
 }
 
 /// Whether the value ends in a mark that makes a comment of what follows it.
@@ -299,7 +307,11 @@ fn dunder(bytes: &[u8], chain: &Chain<'_>) -> bool {
     let before = chain.start.checked_sub(1).and_then(|at| bytes.get(at));
     let key = matches!(before, Some(b'\'' | b'"')) && bytes.get(chain.end) == before;
     let bracketed = key && chain.start.checked_sub(2).and_then(|at| bytes.get(at)) == Some(&b'[');
-    inside >= 2 || (inside == 1 && (chain.text.len() > chain.last.len() || chain.indexed || bracketed))
+    // One that leads nowhere is spoken of: `Point.__init__ takes two numbers`.
+    let harmless = [&b"__init__"[..], b"__dict__", b"__class__", b"__code__"].contains(&chain.last);
+    let goes_on = chain.indexed || chain.call.is_some();
+    let member = chain.text.len() > chain.last.len() && (!harmless || goes_on || is_whole(bytes, chain));
+    inside >= 2 || (inside == 1 && (member || chain.indexed || bracketed))
 }
 
 /// `allow_url_include=1`: a setting of PHP's that opens the door.

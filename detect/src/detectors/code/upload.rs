@@ -45,6 +45,9 @@ pub(crate) fn is_program(value: &Value<'_>) -> bool {
     if SETTINGS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
         return true;
     }
+    if is_session(name) {
+        return true;
+    }
     name.split(|&byte| byte == b'.').skip(1).any(|extension| {
         let extension = extension.split(|byte| matches!(byte, 0 | b';' | b':' | b' ' | b'%')).next();
         let extension = extension.unwrap_or_default();
@@ -53,6 +56,16 @@ pub(crate) fn is_program(value: &Value<'_>) -> bool {
         PROGRAMS.iter().any(|known| extension.eq_ignore_ascii_case(known) || stem.eq_ignore_ascii_case(known))
     })
 }
+
+/// A session's file as PHP names it, which an upload next to the others would forge: `sess_` and an identifier.
+fn is_session(name: &[u8]) -> bool {
+    let id = name.strip_prefix(b"sess_").unwrap_or_default();
+    let letters = id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b',' | b'-'));
+    id.len() >= SHORTEST_SESSION && letters && id.iter().any(u8::is_ascii_digit)
+}
+
+/// Identifiers of 20 letters and more; PHP makes none shorter than 22, and programs that guess do.
+const SHORTEST_SESSION: usize = 20;
 
 /// A file's name in multipart, or a header that names one.
 fn is_file_name(value: &Value<'_>) -> bool {
@@ -79,10 +92,26 @@ mod tests {
 
     #[test]
     fn programs_are_told_from_documents() {
-        for file in ["shell.php", "x.PHP.jpg", "a.phtml", "b.jsp\0.png", "c.php907....", "d.aspx;.jpg"] {
+        for file in [
+            "shell.php",
+            "x.PHP.jpg",
+            "a.phtml",
+            "b.jsp\0.png",
+            "c.php907....",
+            "d.aspx;.jpg",
+            "sess_k2m8q0v4b6n1c3x5z7l9d0",
+        ] {
             assert!(fires(file), "{file}");
         }
-        for file in ["cv.pdf", "php.txt", "photo.jpeg", "notes.about.php_and_me.md", "archive.tar.gz"] {
+        for file in [
+            "cv.pdf",
+            "php.txt",
+            "photo.jpeg",
+            "notes.about.php_and_me.md",
+            "archive.tar.gz",
+            "sess_1.pdf",
+            "sess_notes",
+        ] {
             assert!(!fires(file), "{file}");
         }
     }

@@ -40,7 +40,12 @@ impl Grammar<'_, '_> {
             }
             Word::Procedure => {
                 let token = self.lexer.next();
-                (matches!(token.kind, Kind::Name(_)) && self.lexer.next().kind == Kind::Open).then_some(())?;
+                let adjacent = self.lexer.byte() == Some(b'(');
+                let analyse = [&b"analyse"[..], b"analyze"]
+                    .iter()
+                    .any(|name| self.lexer.text(token).eq_ignore_ascii_case(name));
+                ((adjacent || analyse) && self.lexer.next().kind == Kind::Open).then_some(())?;
+                matches!(token.kind, Kind::Name(_)).then_some(())?;
                 self.facts.clauses.certain = true;
                 self.frames.push(Frame::call(Word::Function));
                 Some(State::Operand)

@@ -16,6 +16,7 @@
 //! Vectors: `vectors/sqli`. Tricks and answers: `docs/bypasses/sqli.md`.
 
 mod clause;
+mod continuation;
 mod facts;
 mod frame;
 mod grammar;
@@ -150,7 +151,10 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
             break;
         }
     }
-    embedded(bytes, steps).or_else(|| split(bytes, steps))
+    embedded(bytes, steps).or_else(|| split(bytes, steps)).or_else(|| {
+        let (detector, span) = continuation::find(value.field, bytes)?;
+        Some(finding(detector, span))
+    })
 }
 
 /// A sub-select whose surroundings belong to another language or were cut: `x](select 1 from t where 1=1)|[`.

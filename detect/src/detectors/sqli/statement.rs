@@ -66,6 +66,10 @@ fn select(lexer: &mut Lexer<'_>) -> Statement {
 
 fn insert(lexer: &mut Lexer<'_>, word: Word) -> Statement {
     let mut token = lexer.next();
+    // A sentence's "insert the card into": articles belong to no dialect.
+    if token.kind == Kind::Name(Word::Determiner) {
+        return Absent;
+    }
     for _ in 0..2 {
         if token.kind != Kind::Name(Word::Into) && matches!(token.kind, Kind::Name(_)) {
             token = lexer.next();
@@ -202,6 +206,8 @@ fn exec(lexer: &mut Lexer<'_>) -> Statement {
         Kind::Name(Word::Danger | Word::Immediate) => Sure,
         Kind::Variable => Sure,
         Kind::Open => sure(matches!(lexer.next().kind, Kind::Text | Kind::Variable)),
+        // No dialect that has the statement quotes with back-ticks.
+        Kind::Name(Word::Quoted) if lexer.text(token).starts_with(b"`") => Absent,
         Kind::Name(Word::Technical | Word::Quoted) => match lexer.next().kind {
             Kind::Text | Kind::Variable | Kind::Semicolon => Sure,
             Kind::End => terminated(lexer, Weak),
@@ -260,7 +266,7 @@ fn load(lexer: &mut Lexer<'_>) -> Statement {
 fn call(lexer: &mut Lexer<'_>) -> Statement {
     match lexer.next().kind {
         Kind::Name(Word::Danger) => Sure,
-        Kind::Name(Word::Technical | Word::Function | Word::Probe) => {
+        Kind::Name(Word::Technical | Word::Function | Word::Probe) if lexer.byte() == Some(b'(') => {
             sure(lexer.next().kind == Kind::Open && !matches!(lexer.next().kind, Kind::End | Kind::Close))
         }
         Kind::Name(Word::Plain) if lexer.byte() == Some(b'(') => {
@@ -336,7 +342,7 @@ fn show(lexer: &mut Lexer<'_>) -> Statement {
 fn danger(lexer: &mut Lexer<'_>) -> Statement {
     let adjacent = lexer.byte() == Some(b'(');
     match lexer.next().kind {
-        Kind::Open => sure(adjacent && lexer.next().kind != Kind::End),
+        Kind::Open => sure(adjacent && !matches!(lexer.next().kind, Kind::End | Kind::Close)),
         Kind::Text => sure(
             !matches!(lexer.ending, Ending::Text(_))
                 && matches!(lexer.next().kind, Kind::End | Kind::Comma | Kind::Semicolon),

@@ -150,7 +150,8 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     }
     if joined && closed && !prose {
         // Searches join phrases in double quotes: `"war" and "peace"`.
-        let texts = if quote == b'"' { 0 } else { facts.texts };
+        let escaped = at.checked_sub(1).and_then(|at| bytes.get(at)) == Some(&b'\\');
+        let texts = if quote == b'"' && !escaped { 0 } else { facts.texts };
         let terms = facts.half + facts.soft + facts.constants + facts.calls + texts + facts.names;
         if terms > 0 && (commented || facts.names == 0 || plain) {
             return Some("SQLI-TAUTOLOGY");
@@ -209,7 +210,8 @@ fn queries(facts: &Facts, lexer: &Lexer<'_>, prefix: Prefix) -> Option<&'static 
     let certain = facts.catalogue || facts.danger > 0 || facts.functions > 0 || facts.variable;
     let listed = select.hard > 0 || select.items > 1 || facts.technical || facts.sensitive || commented;
     if facts.union >= Union::Select {
-        let due = facts.stop == Stop::Due && select.items == 0;
+        // Nothing behind it, or nothing that a list of columns begins with.
+        let due = facts.stop != Stop::Whole && select.items == 0;
         let found = match prefix {
             Prefix::Number => !select.prose || certain,
             Prefix::Name => certain || (whole && select.hard > 0 && select.aliases == 0 && !select.prose),
@@ -312,8 +314,17 @@ fn prose_quote(bytes: &[u8], at: usize, next: usize) -> bool {
     before == Some(b' ') && inside != b' ' && outside(after)
 }
 
-/// Whether the quote opens a character of a program: `split('&')`.
+/// Whether the quote opens a character of a program or grammar: `split('&')`, `'*' stands for any`, `= '-';`.
 fn character(bytes: &[u8], at: usize) -> bool {
+    let signs = bytes.get(at + 1..).unwrap_or_default();
+    let length =
+        signs.iter().take(3).take_while(|byte| byte.is_ascii_punctuation() && **byte != b'\'').count();
+    let behind = signs.get(length + 1..).unwrap_or_default();
+    let word = matches!(behind, [b' ', letter, ..] if letter.is_ascii_alphabetic() || *letter == b'(');
+    let code = matches!(behind, [b')' | b']' | b';' | b',', ..]);
+    if (1..3).contains(&length) && bytes.get(at) == signs.get(length) && (word || code) {
+        return true;
+    }
     let before = at.checked_sub(2).and_then(|from| bytes.get(from..at));
     let call = matches!(before, Some([name, b'(']) if name.is_ascii_alphanumeric() || *name == b'_');
     let byte = matches!(before, Some([b'(' | b' ', b'b']));

@@ -44,7 +44,7 @@ fn inspect_secret(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     // What `git clone` asks for.
     let cloned = [&b"/info/refs"[..], b"/git-upload-pack", b"/git-receive-pack"];
     let clones = rest.get(span.len()..).is_some_and(|path| cloned.contains(&path));
-    let secret = name.starts_with(b".") && !hosted && !plain && !clones;
+    let secret = (name.starts_with(b".") || is_environment(name)) && !hosted && !plain && !clones;
     secret.then_some(Finding { tag: Tag::Traversal, detector: "TRAVERSAL-SECRET", span })
 }
 
@@ -82,7 +82,8 @@ fn find(value: &Value<'_>, steps: &mut Steps) -> Option<Range<usize>> {
             return None;
         }
         let last = segments.peek().is_none();
-        let known = NAMES.iter().any(|name| matches(name, segment, last));
+        let known =
+            NAMES.iter().any(|name| matches(name, segment, last)) || (last && is_environment(segment));
         let end = start + segment.len();
         if known {
             return Some(start..end);
@@ -100,6 +101,11 @@ fn matches(name: &str, segment: &[u8], last: bool) -> bool {
     let Some((head, tail)) = segment.split_at_checked(name.len()) else { return false };
     last && head.eq_ignore_ascii_case(name.as_bytes())
         && (tail.is_empty() || COPIES.iter().any(|copy| tail.eq_ignore_ascii_case(copy)))
+}
+
+/// An environment file under a name of its own: `secrets.env`, `prod.env`.
+fn is_environment(segment: &[u8]) -> bool {
+    segment.len() > 4 && segment.to_ascii_lowercase().ends_with(b".env")
 }
 
 /// What copies are called.
@@ -135,9 +141,14 @@ mod tests {
 
     #[test]
     fn dot_files_near_the_root_are_asked_for_by_nobody() {
-        for target in
-            ["/.git/HEAD", "/app/.env", "/blog/.HTACCESS~", "/.aws/credentials", "/.env.production.bak"]
-        {
+        for target in [
+            "/.git/HEAD",
+            "/app/.env",
+            "/blog/.HTACCESS~",
+            "/.aws/credentials",
+            "/.env.production.bak",
+            "/etc/prod.env",
+        ] {
             let mut found = raised(target);
             found.sort();
             assert_eq!(found, [Tag::Traversal, Tag::PrivateFile], "{target}");
