@@ -5,7 +5,8 @@
 //!
 //! Deliberately misses: `PHPSESSID`, `jsessionid`, `sessionid` and `sid`, which applications do carry in links.
 //!
-//! False-positive risk: an endpoint that takes another site's cookie as a parameter. Vectors: `vectors/session`.
+//! False-positive risk: an endpoint that takes another site's cookie as a parameter. Vectors:
+//! `vectors/request/session.jsonl`.
 
 use crate::budget::Steps;
 use crate::detectors::Detector;

@@ -47,6 +47,7 @@ pub(crate) fn walk(list: &[u8], syntax: Syntax, location: Location, inspection: 
             // as the server does, and together with the value, as the writer meant them.
             None if !is_name(pair) => {
                 inspection.field(&Field { raw: pair, ..field });
+                encoded_pair(pair, &field, inspection);
                 if last.to > 0 {
                     last = Last { to: end, joined: true, ..last };
                 }
@@ -56,6 +57,19 @@ pub(crate) fn walk(list: &[u8], syntax: Syntax, location: Location, inspection: 
         start = end + 1;
     }
     last.hand_on(list, &field, inspection);
+}
+
+/// Hands on the value of a pair whose `=` was encoded with the rest (`name%3Dvalue`), as clients do that encode a body
+/// twice; the whole piece has been handed on already.
+fn encoded_pair(piece: &[u8], field: &Field<'_>, inspection: &mut Inspection<'_>) {
+    let place = memchr::memmem::find(piece, b"%3D").or_else(|| memchr::memmem::find(piece, b"%3d"));
+    let Some((name, rest)) = place.and_then(|at| piece.split_at_checked(at)) else { return };
+    if let Some(raw) = rest.get(b"%3D".len()..)
+        && !name.is_empty()
+        && is_name(name)
+    {
+        inspection.field(&Field { name, raw, ..*field });
+    }
 }
 
 /// The value that has not been handed on yet: pieces without a name may still join it.

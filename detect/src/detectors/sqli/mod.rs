@@ -8,7 +8,7 @@
 //! **How**: [`lex`] makes tokens, [`grammar`] reads them where a number would stand and behind each closed quote, and
 //! [`verdict`] judges the [`facts`] it noted. Words alone never fire: they must stand where the grammar has them.
 //!
-//! **Deliberately missed**: a bare comparison (`1=1`), arithmetic of numbers, strings joined by `or` as search
+//! **Deliberately missed**: a comparison in a parameter that takes conditions (`where=1=1`), arithmetic of numbers, strings joined by `or` as search
 //! queries write it (`"red" or "blue"`), and statements that any sentence could be (`select items from list`).
 //!
 //! **Risks of false alarms**: posts that hold SQL, filter languages that spell conditions on constants.
