@@ -26,7 +26,11 @@ fn inspect(value: &Value<'_>, _steps: &mut Steps) -> Option<Finding> {
     }
     let name = value.bytes;
     let known = NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)) || is_classic_asp(name);
-    known.then(|| Finding { tag: Tag::SessionFixation, detector: "SESSION-COOKIE-NAME", span: 0..name.len() })
+    known.then_some(Finding {
+        tag: Tag::SessionFixation,
+        detector: "SESSION-COOKIE-NAME",
+        span: 0..name.len(),
+    })
 }
 
 const NAMES: [&[u8]; 17] = [

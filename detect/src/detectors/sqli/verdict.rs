@@ -211,7 +211,7 @@ fn queries(facts: &Facts, lexer: &Lexer<'_>, prefix: Prefix) -> Option<&'static 
     let listed = select.hard > 0 || select.items > 1 || facts.technical || facts.sensitive || commented;
     if facts.union >= Union::Select {
         // Nothing behind it, or nothing that a list of columns begins with.
-        let due = facts.stop != Stop::Whole && select.items == 0;
+        let due = facts.stop != Stop::Whole && select.items == 0 && !select.prose;
         let found = match prefix {
             Prefix::Number => !select.prose || certain,
             Prefix::Name => certain || (whole && select.hard > 0 && select.aliases == 0 && !select.prose),
