@@ -46,7 +46,7 @@ pub enum NotInspected {
 
 impl NotInspected {
     /// The agent response code; the field's own for "not processed".
-    fn code(self) -> i32 {
+    pub(crate) fn code(self) -> i32 {
         match self {
             Self::TimedOut => -2,
             Self::Overloaded => -1,

@@ -11,15 +11,14 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_config::{ListenerSettings, Settings};
 use portcullis_detect::{Location, Signal, Signals, Tag};
 use portcullis_policy::HeaderEdit;
-use portcullis_protocol::names::{REDIRECT_HEADER, TAGS_HEADER};
-use portcullis_protocol::{ByteStr, Pair, RpcMsgOut};
+use portcullis_protocol::{ByteStr, Pair};
 use portcullis_proxy::{
     Action, Edit, Inspect, Judgement, Listener, Message, Outcome, Page, Proxy, Refused, Seen, SettingsError,
     StartError,
 };
 use tracing::info;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Judged, tag_list};
 use crate::debug_log;
 use crate::ids::RequestId;
 use crate::proxy::ask::{Asked, Told};
@@ -40,12 +39,16 @@ pub enum ProxyError {
     Start(#[from] StartError),
 }
 
-/// Binds the listeners that `settings` ask for; `None` where they ask for none.
+/// Binds the listeners that `settings` ask for, served by `threads` threads; `None` where they ask for none.
 ///
 /// # Errors
 ///
 /// The first key of a listener that can not be used, or the first listener that can not be bound.
-pub fn bind(settings: &Settings, service: &Arc<Service>) -> Result<Option<Proxy<Door>>, ProxyError> {
+pub fn bind(
+    settings: &Settings,
+    service: &Arc<Service>,
+    threads: usize,
+) -> Result<Option<Proxy<Door>>, ProxyError> {
     let mut listeners = Vec::new();
     for (name, listener) in &settings.revproxy_listener.0 {
         if !*listener.enabled {
@@ -60,7 +63,7 @@ pub fn bind(settings: &Settings, service: &Arc<Service>) -> Result<Option<Proxy<
     if listeners.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Proxy::bind(listeners)?))
+    Ok(Some(Proxy::bind(listeners, threads)?))
 }
 
 /// The inspection of the requests of one listener.
@@ -196,42 +199,68 @@ fn pairs(headers: &HeaderMap) -> Vec<Pair<'_>> {
 }
 
 fn judgement(answer: &Answer, took: Duration) -> Judgement {
-    let reply = &answer.to_filter();
-    let id = (!reply.request_id.is_empty()).then(|| String::from_utf8_lossy(&reply.request_id).into_owned());
-    let tags = find(reply, TAGS_HEADER);
-    let signals = tags.map(|tags| {
-        String::from_utf8_lossy(tags).split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
-    });
-    let code = reply.waf_response;
-    let status = u16::try_from(code).ok().filter(|code| (300..=599).contains(code));
-    let action = match (code, status.map(StatusCode::from_u16)) {
-        (200, _) => Action::Forward { headers: headers(&reply.request_headers) },
-        (_, Some(Ok(status))) => {
-            let location = find(reply, REDIRECT_HEADER).and_then(|to| HeaderValue::from_bytes(to).ok());
-            Action::Block { status, location, page: page(answer) }
+    let judged = match answer {
+        Answer::Judged(judged) => judged,
+        Answer::NotInspected(reason) => {
+            return Judgement {
+                action: Action::NotInspected,
+                code: reason.code(),
+                request_id: None,
+                signals: Vec::new(),
+                took,
+                response: Vec::new(),
+            };
         }
-        _ => Action::NotInspected,
+    };
+    let (verdict, id) = (&judged.verdict, judged.id.map(|id| id.to_string()));
+    let tags = tag_list(verdict);
+    let action = match StatusCode::from_u16(verdict.code()) {
+        Ok(StatusCode::OK) => Action::Forward { headers: headers(judged, id.as_deref(), &tags) },
+        Ok(status) if (300..=599).contains(&status.as_u16()) => {
+            let location = verdict.location().and_then(|to| HeaderValue::from_str(to).ok());
+            Action::Block { status, location, page: page(judged) }
+        }
+        Ok(_) | Err(_) => Action::NotInspected,
     };
     Judgement {
         action,
-        code,
+        code: i32::from(verdict.code()),
         request_id: id,
-        signals: signals.unwrap_or_default(),
+        signals: tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
         took,
-        response: edits(answer),
+        response: edits(judged),
     }
 }
 
-fn page(answer: &Answer) -> Option<Page> {
-    let Answer::Judged(judged) = answer else { return None };
+/// The headers for the application; what can not stand in one is left out.
+fn headers(judged: &Judged, id: Option<&str>, tags: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = vec![(AGENT_RESPONSE, HeaderValue::from(judged.verdict.code()))];
+    let mut add = |name, value: &str| {
+        headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+    };
+    if let Some(id) = id {
+        add(REQUEST_ID, id);
+    }
+    // None where there are none, unless that would leave the client's own in place.
+    if !tags.is_empty() || judged.forged_tags {
+        add(TAGS, tags);
+    }
+    for (name, value) in &judged.headers {
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+            add(name, value);
+        }
+    }
+    headers
+}
+
+fn page(judged: &Judged) -> Option<Page> {
     let page = judged.verdict.page.as_ref()?;
     let content_type = HeaderValue::from_static(page.content_type);
     Some(Page { content_type, body: Bytes::copy_from_slice(&page.body) })
 }
 
 /// The edits of the response's headers; what can not stand in one is left out.
-fn edits(answer: &Answer) -> Vec<Edit> {
-    let Answer::Judged(judged) = answer else { return Vec::new() };
+fn edits(judged: &Judged) -> Vec<Edit> {
     let edit = |edit: &HeaderEdit| {
         Some(match edit {
             HeaderEdit::Add(name, value) => Edit::Add(name.parse().ok()?, value.parse().ok()?),
@@ -242,14 +271,67 @@ fn edits(answer: &Answer) -> Vec<Edit> {
     judged.verdict.headers.iter().filter_map(edit).collect()
 }
 
-fn find<'a>(reply: &'a RpcMsgOut<'_>, wanted: &str) -> Option<&'a [u8]> {
-    let mut pairs = reply.request_headers.iter();
-    pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| &**value)
-}
+/// Names as HTTP/2 spells them.
+const AGENT_RESPONSE: HeaderName = HeaderName::from_static("x-sigsci-agentresponse");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-sigsci-requestid");
+const TAGS: HeaderName = HeaderName::from_static("x-sigsci-tags");
 
-fn headers(pairs: &[Pair<'_>]) -> Vec<(HeaderName, HeaderValue)> {
-    let header = |(name, value): &Pair<'_>| {
-        Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
-    };
-    pairs.iter().filter_map(header).collect()
+#[cfg(test)]
+mod tests {
+    use portcullis_detect::Tag;
+    use portcullis_policy::{Decision, FollowUp};
+    use portcullis_protocol::names::{AGENT_RESPONSE_HEADER, REQUEST_ID_HEADER, TAGS_HEADER};
+
+    use super::*;
+    use crate::answer::NotInspected;
+    use crate::ids::Ids;
+
+    fn told(tags: &[Tag], forged_tags: bool) -> Judgement {
+        let id = (!tags.is_empty()).then(|| Ids::default().make());
+        let verdict = Box::new(Decision::pass(tags.to_vec(), FollowUp::IfAnomalous));
+        let headers = vec![("X-Waf".to_owned(), "yes".to_owned()), ("X-Bad".to_owned(), "a\nb".to_owned())];
+        judgement(&Answer::Judged(Judged { verdict, id, forged_tags, headers }), Duration::ZERO)
+    }
+
+    fn sent(judgement: Judgement) -> Vec<(String, String)> {
+        let Action::Forward { headers } = judgement.action else { panic!("{:?}", judgement.action) };
+        let text =
+            |(name, value): (HeaderName, HeaderValue)| (name.to_string(), value.to_str().unwrap().to_owned());
+        headers.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn names_are_spelt_as_elsewhere() {
+        for (ours, theirs) in
+            [(AGENT_RESPONSE, AGENT_RESPONSE_HEADER), (REQUEST_ID, REQUEST_ID_HEADER), (TAGS, TAGS_HEADER)]
+        {
+            assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn a_clean_request_is_told_its_code_alone() {
+        let judgement = told(&[], false);
+        assert_eq!((judgement.code, &judgement.request_id), (200, &None));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(sent(judgement), [pair("x-sigsci-agentresponse", "200"), pair("x-waf", "yes")]);
+    }
+
+    #[test]
+    fn tags_and_id_are_told_and_forged_tags_replaced() {
+        let judgement = told(&[Tag::Sqli], false);
+        assert_eq!(judgement.signals, ["SQLI"]);
+        let id = judgement.request_id.clone().unwrap();
+        let sent_headers = sent(judgement);
+        assert!(sent_headers.contains(&("x-sigsci-requestid".to_owned(), id)), "{sent_headers:?}");
+        assert!(sent_headers.contains(&("x-sigsci-tags".to_owned(), "SQLI".to_owned())), "{sent_headers:?}");
+        assert!(sent(told(&[], true)).contains(&("x-sigsci-tags".to_owned(), String::new())));
+    }
+
+    #[test]
+    fn what_was_not_inspected_is_not_forwarded_as_inspected() {
+        let judgement = judgement(&Answer::NotInspected(NotInspected::TimedOut), Duration::ZERO);
+        assert!(matches!(judgement.action, Action::NotInspected));
+        assert_eq!(judgement.code, -2);
+    }
 }

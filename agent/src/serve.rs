@@ -101,7 +101,7 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     let service = made.service;
     let (requests, asked) = Requests::channel();
     let (uploads, upload_log) = Uploads::new(settings, startup::hostname(settings), threads, &counters)?;
-    let proxy = proxy::bind(settings, &service)?;
+    let proxy = proxy::bind(settings, &service, threads)?;
     let handle = proxy.as_ref().map(|proxy| Arc::new(proxy.handle()));
     startup::questions(&in_force, &service, &health, (&requests, handle.clone()), &mut tasks).await?;
     let (drain, watch) = drain::channel();

@@ -1,5 +1,7 @@
 //! One complete request head, judged.
 
+use memchr::memchr;
+
 use crate::guard::Limits;
 use crate::rejection::Rejection;
 
@@ -62,15 +64,15 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn next_line(&mut self) -> Result<&'a [u8], Rejection> {
-        let end = self.rest.iter().position(|&byte| byte == b'\n').ok_or(Rejection::BareCarriageReturn)?;
+        let end = memchr(b'\n', self.rest).ok_or(Rejection::BareCarriageReturn)?;
         let (line, rest) = self.rest.split_at_checked(end + 1).ok_or(Rejection::BareLineFeed)?;
         self.rest = rest;
         let line = line.strip_suffix(b"\r\n").ok_or(Rejection::BareLineFeed)?;
-        if line.contains(&b'\r') {
-            return Err(Rejection::BareCarriageReturn);
-        }
-        if line.iter().any(|&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f) {
-            return Err(Rejection::Control);
+        // Without a way out in the loop, many bytes are looked at in one step.
+        let control = |found: bool, &byte: &u8| found | ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f);
+        if line.iter().fold(false, control) {
+            let lone = line.contains(&b'\r');
+            return Err(if lone { Rejection::BareCarriageReturn } else { Rejection::Control });
         }
         Ok(line)
     }
@@ -85,12 +87,7 @@ fn request_line(line: &[u8]) -> Result<Version, Rejection> {
     else {
         return Err(Rejection::RequestLine);
     };
-    if method.is_empty()
-        || !method.iter().all(|&byte| is_token(byte))
-        || target.is_empty()
-        || target.contains(&b'\t')
-        || !has_a_form(method, target)
-    {
+    if !is_token(method) || target.is_empty() || target.contains(&b'\t') || !has_a_form(method, target) {
         return Err(Rejection::RequestLine);
     }
     match version {
@@ -118,11 +115,12 @@ pub(crate) fn target(head: &[u8]) -> Option<(usize, usize)> {
 /// Whether `target` holds bytes that RFC 3986 has no place for and that parsers differ on: they delimit nothing, but a
 /// strict parser refuses them.
 pub fn is_odd_target(target: &[u8]) -> bool {
-    target.iter().any(|byte| ODD.contains(byte)) || std::str::from_utf8(target).is_err()
+    let odd = |found: bool, byte: &u8| found | ODD.contains(byte);
+    target.iter().fold(false, odd) || std::str::from_utf8(target).is_err()
 }
 
 /// Such bytes.
-const ODD: &[u8] = b"\"<>`";
+const ODD: &[u8; 4] = b"\"<>`";
 
 /// Appends a head that passed with the odd bytes of its target percent-encoded, which every application reads as the
 /// bytes themselves.
@@ -143,17 +141,35 @@ pub fn encode_target(head: &[u8], encoded: &mut Vec<u8>) {
 }
 
 /// RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+fn is_token(word: &[u8]) -> bool {
+    !word.is_empty() && word.iter().all(|&byte| TOKEN.get(usize::from(byte)).is_some_and(|&token| token))
 }
+
+/// The bytes of a token.
+#[expect(clippy::indexing_slicing, reason = "an index out of bounds would not compile")]
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let (mut rest, mut byte): (&[u8], u8) = (b"!#$%&'*+-.^_`|~", b'0');
+    while let [first, behind @ ..] = rest {
+        token[*first as usize] = true;
+        rest = behind;
+    }
+    while byte <= b'z' {
+        if byte.is_ascii_alphanumeric() {
+            token[byte as usize] = true;
+        }
+        byte += 1;
+    }
+    token
+};
 
 fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Rejection> {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
         return Err(Rejection::FoldedLine);
     }
-    let colon = line.iter().position(|&byte| byte == b':').ok_or(Rejection::HeaderName)?;
+    let colon = memchr(b':', line).ok_or(Rejection::HeaderName)?;
     let (name, value) = line.split_at_checked(colon).ok_or(Rejection::HeaderName)?;
-    if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
+    if !is_token(name) {
         return Err(Rejection::HeaderName);
     }
     let value = value.get(1..).unwrap_or_default();

@@ -13,6 +13,7 @@ pub(crate) struct Activity {
     under_way: AtomicUsize,
     /// When the last exchange ended, in milliseconds after `opened`.
     last: AtomicU64,
+    close: AtomicBool,
     closing: Notify,
     slow: AtomicBool,
 }
@@ -28,6 +29,7 @@ impl Activity {
             opened: Instant::now(),
             under_way: AtomicUsize::new(0),
             last: AtomicU64::new(0),
+            close: AtomicBool::new(false),
             closing: Notify::new(),
             slow: AtomicBool::new(false),
         })
@@ -41,7 +43,13 @@ impl Activity {
 
     /// Asks for the connection to be closed once its exchanges are over.
     pub(crate) fn close(&self) {
+        self.close.store(true, Ordering::Release);
         self.closing.notify_one();
+    }
+
+    /// Whether that was asked.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.close.load(Ordering::Acquire)
     }
 
     /// Waits until that is asked.

@@ -36,12 +36,14 @@ impl Balance {
         let count = self.upstreams.len();
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let at = self.millis(now);
-        let turn = (0..count).map(|step| first.wrapping_add(step) % count.max(1));
+        let turn = (0..count).map(move |step| first.wrapping_add(step) % count.max(1));
         let skipped = |index: &usize| {
             self.upstreams.get(*index).is_some_and(|health| health.skipped_until.load(Ordering::Relaxed) > at)
         };
-        let (resting, healthy): (Vec<usize>, Vec<usize>) = turn.partition(skipped);
-        healthy.into_iter().chain(resting)
+        // Mostly there are none, and then nothing is allocated.
+        let resting: Vec<usize> = turn.clone().filter(skipped).collect();
+        let last = resting.clone();
+        turn.filter(move |index| !resting.contains(index)).chain(last)
     }
 
     /// Notes that upstream `index` took a connection.

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::failure::Reason;
+use crate::lease::{BoxError, Received};
 use crate::record::Record;
 use crate::upstream::Held;
 
@@ -22,6 +22,8 @@ pub(crate) struct Answer {
     record: Option<Box<Record>>,
     /// When the whole exchange must be over.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Why it breaks off, once what came before is on its way.
+    broken: Option<AnswerError>,
     /// Its last frame was given.
     done: bool,
 }
@@ -29,7 +31,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 enum Kind {
     /// The lease goes back to the pool with the body's end.
-    Upstream(Incoming, Option<Held>),
+    Upstream(Received, Option<Held>),
     Own(Full<Bytes>),
 }
 
@@ -38,7 +40,7 @@ enum Kind {
 pub(crate) enum AnswerError {
     /// The upstream broke it off.
     #[error("the upstream's body broke off")]
-    Upstream(#[source] hyper::Error),
+    Upstream(#[source] BoxError),
     /// `request-timeout` is over.
     #[error("the exchange took too long")]
     Slow,
@@ -62,12 +64,12 @@ impl Answer {
 
     fn own(body: Full<Bytes>) -> Self {
         // Short, and left out of an answer to HEAD: whether it was read tells nothing.
-        Self { kind: Kind::Own(body), record: None, deadline: None, done: true }
+        Self { kind: Kind::Own(body), record: None, deadline: None, broken: None, done: true }
     }
 
     /// An upstream's body, passed on as it comes.
-    pub(crate) fn upstream(body: Incoming, lease: Held, deadline: Option<Pin<Box<Sleep>>>) -> Self {
-        Self { kind: Kind::Upstream(body, Some(lease)), record: None, deadline, done: false }
+    pub(crate) fn upstream(body: Received, lease: Held, deadline: Option<Pin<Box<Sleep>>>) -> Self {
+        Self { kind: Kind::Upstream(body, Some(lease)), record: None, deadline, broken: None, done: false }
     }
 
     /// The same body, with its record.
@@ -92,8 +94,12 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        if let Some(broken) = self.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
+        }
         let frame = match &mut self.kind {
-            Kind::Upstream(body, _) => Pin::new(body).poll_frame(cx),
+            Kind::Upstream(body, Some(lease)) => lease.poll_frame(body, cx),
+            Kind::Upstream(_, None) => Poll::Ready(None),
             Kind::Own(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
@@ -118,8 +124,11 @@ impl Body for Answer {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.failed(Reason::ResponseCut, &error);
-                Poll::Ready(Some(Err(AnswerError::Upstream(error))))
+                self.failed(Reason::ResponseCut, &*error);
+                // The server drops what it has not sent yet when it hears of an error: it gets a turn to send it.
+                self.broken = Some(AnswerError::Upstream(error));
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             None => {
                 self.done = true;
@@ -130,14 +139,16 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Upstream(body, _) => body.is_end_stream(),
+            Kind::Upstream(body, lease) => lease.as_ref().is_none_or(|lease| lease.left(body).0),
             Kind::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Upstream(body, _) => body.size_hint(),
+            Kind::Upstream(body, lease) => {
+                lease.as_ref().map_or(SizeHint::with_exact(0), |lease| lease.left(body).1)
+            }
             Kind::Own(body) => body.size_hint(),
         }
     }

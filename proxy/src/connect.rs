@@ -143,6 +143,15 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// The same connection, waited for by the runtime at hand; none where it cannot be moved there.
+    pub(crate) fn rehomed(self) -> Option<Self> {
+        match self {
+            Self::Plain(tcp) => TcpStream::from_std(tcp.into_std().ok()?).ok().map(Self::Plain),
+            // The TCP connection is within the session.
+            Self::Tls(_) => None,
+        }
+    }
+
     /// Whether the upstream chose HTTP/2.
     pub(crate) fn agreed_on_http2(&self) -> bool {
         match self {

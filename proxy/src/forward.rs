@@ -1,15 +1,9 @@
 //! The headers of a forwarded message: what belongs to one connection is taken off, where it came from is added.
 
-use std::net::IpAddr;
-
 use http::header::{
-    CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
 };
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -29,23 +23,75 @@ pub enum Rewriting {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
     /// The peer's address.
-    pub peer: IpAddr,
-    /// The Host that the client asked for.
-    pub host: &'a [u8],
+    pub peer: &'a HeaderValue,
+    /// The Host that the client asked for, where it did.
+    pub host: Option<&'a HeaderValue>,
     /// `http` or `https`.
     pub scheme: &'static str,
 }
 
-/// Takes off what a client must not send on: what belongs to one connection, and what only the agent says. The body is
-/// here already, so there is nothing left to ask the upstream for.
-pub(crate) fn strip(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
-    headers.remove(EXPECT);
-    let own = headers.keys().filter(|name| name.as_str().starts_with("x-sigsci-"));
-    let own: Vec<HeaderName> = own.cloned().collect();
-    for name in own {
-        headers.remove(name);
+/// Gives `put` the headers that a client's request goes on with, but Host and Content-Length: those that it came with
+/// but what belongs to one connection and what only the agent says, then where it came from, then `added`, which outrank
+/// what came under their names. The body is here already, so there is nothing left to expect of the upstream.
+pub(crate) fn onward(
+    headers: &HeaderMap,
+    source: &Source<'_>,
+    rewriting: Rewriting,
+    added: &[(HeaderName, HeaderValue)],
+    mut put: impl FnMut(&HeaderName, &HeaderValue),
+) {
+    let named = named(headers);
+    let (mut trailers, mut hops, mut host, mut scheme) = (false, Vec::new(), false, false);
+    for (name, value) in headers {
+        let passes = match (name.as_str(), rewriting) {
+            ("host" | "content-length" | "expect", _) => false,
+            ("te", _) => {
+                trailers |= is_trailers(value);
+                false
+            }
+            ("x-forwarded-for", Rewriting::Extend) => {
+                hops.push(value.as_bytes());
+                false
+            }
+            (
+                "forwarded" | "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto",
+                Rewriting::Replace,
+            ) => false,
+            ("x-forwarded-host", Rewriting::Extend) => {
+                host = true;
+                true
+            }
+            ("x-forwarded-proto", Rewriting::Extend) => {
+                scheme = true;
+                true
+            }
+            (other, _) => !is_hop_by_hop(name) && !other.starts_with("x-sigsci-"),
+        };
+        if passes && !named.contains(name) && !added.iter().any(|(other, _)| other == name) {
+            put(name, value);
+        }
     }
+    if trailers {
+        // For the whole path: gRPC needs it end to end.
+        put(&TE, &HeaderValue::from_static("trailers"));
+    }
+    if rewriting != Rewriting::Minimal {
+        if hops.is_empty() {
+            put(&X_FORWARDED_FOR, source.peer);
+        } else {
+            hops.push(source.peer.as_bytes());
+            if let Ok(hops) = HeaderValue::from_bytes(&hops.join(&b", "[..])) {
+                put(&X_FORWARDED_FOR, &hops);
+            }
+        }
+        if let Some(source) = source.host.filter(|_| !host) {
+            put(&X_FORWARDED_HOST, source);
+        }
+        if !scheme {
+            put(&X_FORWARDED_PROTO, &HeaderValue::from_static(source.scheme));
+        }
+    }
+    added.iter().for_each(|(name, value)| put(name, value));
 }
 
 /// Joins the pieces that HTTP/2 may cut cookies into (RFC 9113 section 8.2.3): elsewhere they are one header.
@@ -63,30 +109,16 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 /// Takes off what belongs to one connection (RFC 9110 section 7.6.1). Whatever Connection names goes too, except what
 /// frames the message: a client must not be able to have it removed.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| ![HOST, http::header::CONTENT_LENGTH, X_FORWARDED_FOR, FORWARDED].contains(name))
-        .collect();
-    for name in named {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
+    for name in named(headers) {
         headers.remove(name);
     }
     // `TE: trailers` is for the whole path: gRPC needs it end to end.
-    let trailers = headers.get_all(TE).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        PROXY_CONNECTION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
+    let trailers = headers.get_all(TE).iter().any(is_trailers);
+    let found: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    for name in found {
         headers.remove(name);
     }
     if trailers {
@@ -94,32 +126,36 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds where the request came from.
-pub(crate) fn add_source(headers: &mut HeaderMap, source: &Source<'_>, rewriting: Rewriting) {
-    let keep = match rewriting {
-        Rewriting::Minimal => return,
-        Rewriting::Extend => true,
-        Rewriting::Replace => false,
-    };
-    let mut chain: Vec<u8> = Vec::new();
-    if keep {
-        for value in headers.get_all(X_FORWARDED_FOR) {
-            chain.extend_from_slice(value.as_bytes());
-            chain.extend_from_slice(b", ");
-        }
-    } else {
-        headers.remove(FORWARDED);
-        headers.remove(X_FORWARDED_HOST);
-        headers.remove(X_FORWARDED_PROTO);
-    }
-    chain.extend_from_slice(source.peer.to_canonical().to_string().as_bytes());
-    put(headers, X_FORWARDED_FOR, &chain);
-    if !headers.contains_key(X_FORWARDED_HOST) && !source.host.is_empty() {
-        put(headers, X_FORWARDED_HOST, source.host);
-    }
-    if !headers.contains_key(X_FORWARDED_PROTO) {
-        put(headers, X_FORWARDED_PROTO, source.scheme.as_bytes());
-    }
+/// What Connection names, except what others rely on.
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| ![HOST, CONTENT_LENGTH, X_FORWARDED_FOR, FORWARDED].contains(name))
+        .collect()
+}
+
+fn is_trailers(value: &HeaderValue) -> bool {
+    value.as_bytes().eq_ignore_ascii_case(b"trailers")
+}
+
+/// A comparison of what is there costs less than a look-up of what mostly is not.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
 }
 
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
@@ -139,11 +175,17 @@ mod tests {
             .collect()
     }
 
-    const SOURCE: Source<'static> = Source {
-        peer: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
-        host: b"shop.example",
-        scheme: "https",
-    };
+    fn forwarded(headers: &HeaderMap, rewriting: Rewriting) -> HeaderMap {
+        let (peer, host) = (HeaderValue::from_static("192.0.2.7"), HeaderValue::from_static("shop.example"));
+        let added = [(HeaderName::from_static("x-added"), HeaderValue::from_static("ours"))];
+        let source = Source { peer: &peer, host: Some(&host), scheme: "https" };
+        let mut out = HeaderMap::new();
+        onward(headers, &source, rewriting, &added, |name, value| {
+            out.append(name, value.clone());
+        });
+        assert_eq!(out.remove("x-added").unwrap(), "ours");
+        out
+    }
 
     #[test]
     fn takes_off_what_belongs_to_one_connection() {
@@ -162,14 +204,31 @@ mod tests {
 
     #[test]
     fn only_the_agent_speaks_for_the_agent() {
-        let mut headers = map(&[
+        let headers = map(&[
             ("x-sigsci-tags", "SQLI"),
             ("X-SigSci-Other", "1"),
+            ("x-added", "theirs"),
             ("x-other", "2"),
             ("expect", "100-continue"),
         ]);
-        strip(&mut headers);
-        assert_eq!(headers, map(&[("x-other", "2")]));
+        assert_eq!(forwarded(&headers, Rewriting::Minimal), map(&[("x-other", "2")]));
+    }
+
+    #[test]
+    fn a_request_goes_on_without_what_belongs_to_one_connection() {
+        let headers = map(&[
+            ("connection", "close, X-Private, x-forwarded-for"),
+            ("x-private", "1"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("transfer-encoding", "chunked"),
+            ("x-forwarded-for", "198.51.100.1"),
+            ("x-kept", "1"),
+            ("x-kept", "2"),
+        ]);
+        let kept =
+            [("x-kept", "1"), ("x-kept", "2"), ("te", "trailers"), ("x-forwarded-for", "198.51.100.1")];
+        assert_eq!(forwarded(&headers, Rewriting::Minimal), map(&kept));
     }
 
     #[test]
@@ -195,18 +254,15 @@ mod tests {
     fn extends_or_replaces_where_a_request_came_from() {
         let came =
             [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "http"), ("forwarded", "for=1")];
-        let mut extended = map(&came);
-        add_source(&mut extended, &SOURCE, Rewriting::Extend);
+        let came = map(&came);
+        let extended = forwarded(&came, Rewriting::Extend);
         assert_eq!(extended["x-forwarded-for"], "198.51.100.1, 192.0.2.7");
         assert_eq!(extended["x-forwarded-proto"], "http");
         assert_eq!(extended["x-forwarded-host"], "shop.example");
-        let mut replaced = map(&came);
-        add_source(&mut replaced, &SOURCE, Rewriting::Replace);
+        let replaced = forwarded(&came, Rewriting::Replace);
         assert_eq!(replaced["x-forwarded-for"], "192.0.2.7");
         assert_eq!(replaced["x-forwarded-proto"], "https");
         assert!(!replaced.contains_key("forwarded"));
-        let mut minimal = map(&came);
-        add_source(&mut minimal, &SOURCE, Rewriting::Minimal);
-        assert_eq!(minimal, map(&came));
+        assert_eq!(forwarded(&came, Rewriting::Minimal), came);
     }
 }

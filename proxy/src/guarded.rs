@@ -289,8 +289,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
                 Ended::Not | Ended::Here => return Poll::Ready(Ok(())),
                 Ended::Silently => return Poll::Pending,
             }
-            let mut part = ReadBuf::new(buf.initialize_unfilled());
-            match Pin::new(&mut this.stream).poll_read(cx, &mut part) {
+            let before = buf.filled().len();
+            match Pin::new(&mut this.stream).poll_read(cx, buf) {
                 Poll::Ready(outcome) => outcome?,
                 Poll::Pending => {
                     let head = this.patience.head;
@@ -303,14 +303,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
                     return Poll::Pending;
                 }
             }
-            let filled = part.filled();
+            let filled = buf.filled().get(before..).unwrap_or_default();
             if filled.is_empty() {
                 this.ended = Ended::Here;
                 return Poll::Ready(Ok(()));
             }
             let passed = this.judge(filled);
+            // What did not pass is taken back.
+            buf.set_filled(before + passed);
             if passed > 0 {
-                buf.advance(passed);
                 return Poll::Ready(Ok(()));
             }
         }

@@ -1,6 +1,6 @@
 //! Bodies that are held until the verdict, and sent on after it.
 
-use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::failure::{Failed, Reason};
 use crate::memory::Share;
+use crate::patience::Patience;
 
 /// The first bytes of a body, and what follows them.
 #[derive(Debug)]
@@ -66,10 +66,7 @@ impl Held {
         if extent.bytes == 0 {
             return Ok(Self { bytes: Bytes::new(), trailers: None, rest: Some(body), exact, share: None });
         }
-        match tokio::time::timeout(extent.whole, Self::collect(body, extent, share)).await {
-            Ok(held) => held,
-            Err(_) => Err(Reason::BodyTimeout.into()),
-        }
+        Self::collect(body, extent, share).await
     }
 
     async fn collect(mut body: Incoming, extent: Extent, mut share: Share) -> Result<Self, Failed> {
@@ -81,19 +78,25 @@ impl Held {
             share: None,
         };
         let mut buffer = BytesMut::new();
-        let mut patience = extent.first;
+        let last = Instant::now() + extent.whole;
+        let mut patience = Patience::new(extent.first.unwrap_or(extent.idle).min(extent.whole));
+        let mut begun = false;
         loop {
-            let wait = patience.take();
-            let next = tokio::time::timeout(wait.unwrap_or(extent.idle), body.frame()).await;
-            let frame = match (next, wait) {
-                (Ok(Some(frame)), _) => frame,
-                (Ok(None), _) => break,
-                (Err(_), Some(_)) => {
+            let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
+                Poll::Ready(frame) => Poll::Ready(Some(frame)),
+                Poll::Pending => patience.poll_over(cx).map(|()| None),
+            });
+            let frame = match next.await {
+                Some(Some(frame)) => frame,
+                Some(None) => break,
+                None if extent.first.is_some() && !begun => {
                     held.rest = Some(body);
                     return Ok(held);
                 }
-                (Err(_), None) => return Err(Reason::BodyTimeout.into()),
+                None => return Err(Reason::BodyTimeout.into()),
             };
+            begun = true;
+            patience.extend(extent.idle, Some(last));
             let frame = frame.map_err(|error| Failed {
                 reason: Reason::BodyBroken,
                 upstream: None,
@@ -173,12 +176,30 @@ impl Replay {
             };
             empty = held.bytes.is_empty() && held.rest.is_none() && held.trailers.is_none();
         }
-        Outgoing { source: self.clone(), state: State::Untouched, exact, empty, timer: None }
+        Outgoing { source: self.clone(), state: State::Untouched, exact, empty, patience: None }
+    }
+
+    /// All of it, where all of it is here and it has no trailers.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        let held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = held.as_ref().filter(|held| held.rest.is_none() && held.trailers.is_none());
+        held.map(|held| held.bytes.clone())
+    }
+
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.whole().is_some_and(|bytes| bytes.is_empty())
     }
 
     /// Whether nothing was sent yet, so that another upstream may be tried.
     pub(crate) fn is_untouched(&self) -> bool {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether nobody sends it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        // Whatever is sent holds the source.
+        Arc::strong_count(&self.0) == 1
     }
 
     /// What the client did to its own request while it was sent on.
@@ -198,7 +219,7 @@ pub(crate) struct Outgoing {
     state: State,
     exact: Option<u64>,
     empty: bool,
-    timer: Option<Pin<Box<Sleep>>>,
+    patience: Option<Patience>,
 }
 
 /// Why a body that is sent on breaks off.
@@ -227,14 +248,13 @@ impl Outgoing {
     /// Whether the next part has been awaited for too long.
     fn is_slow(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(idle) = self.source.0.idle else { return false };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
-        timer.as_mut().poll(cx).is_ready()
+        self.patience.get_or_insert_with(|| Patience::new(idle)).poll_over(cx).is_ready()
     }
 
     /// Starts the wait for the next part anew.
     fn advanced(&mut self) {
-        if let (Some(timer), Some(idle)) = (&mut self.timer, self.source.0.idle) {
-            timer.as_mut().reset(Instant::now() + idle);
+        if let (Some(patience), Some(idle)) = (&mut self.patience, self.source.0.idle) {
+            patience.extend(idle, None);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A listener: takes connections and serves each until it ends or the drain does.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -26,6 +28,7 @@ use crate::inspect::{Inspect, TlsFacts};
 use crate::proxy_protocol::{self, Progress};
 use crate::service::{Connection, Shared};
 use crate::settings::Preamble;
+use crate::workers::Workers;
 
 /// HTTP/2 bounds: what an honest client needs, and what floods run into.
 const H2_STREAMS: u32 = 128;
@@ -42,13 +45,16 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// How often idle upstream connections are looked at.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// Serves `socket` until `stop` turns true, then lets the exchanges under way end.
+/// Serves `socket` by `workers`, for each of which there is a `shared`, until `stop` turns true; then lets the exchanges
+/// under way end.
 pub(crate) async fn serve<I: Inspect>(
     socket: TcpListener,
-    shared: Arc<Shared<I>>,
+    all: Vec<Arc<Shared<I>>>,
     tls: Option<TlsAcceptor>,
+    workers: Arc<Workers>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let Some(shared) = all.first() else { return };
     let listener = shared.name.to_string();
     let places = Arc::new(Semaphore::new(shared.listener.connections));
     let (open, watched) = watch::channel(());
@@ -64,7 +70,7 @@ pub(crate) async fn serve<I: Inspect>(
             () = stopped(&mut stop) => break,
             accepted = accepted => accepted,
             _ = tidy.tick() => {
-                shared.upstreams.tidy(Instant::now());
+                all.iter().for_each(|shared| shared.upstreams.tidy(Instant::now()));
                 continue;
             }
         };
@@ -78,14 +84,22 @@ pub(crate) async fn serve<I: Inspect>(
                 continue;
             }
         };
-        let (shared, tls, stop, watched) = (Arc::clone(&shared), tls.clone(), stop.clone(), watched.clone());
-        tokio::spawn(async move {
-            let _held = (place, watched);
-            shared.counters.connections.add();
-            if let Err(error) = connection(stream, peer, &shared, tls, stop).await {
-                debug!(listener = &*shared.name, %peer, %error, "connection ended");
+        // The worker waits for it by itself.
+        let Ok(stream) = stream.into_std() else { continue };
+        let (all, tls, stop, watched) = (&all, tls.clone(), stop.clone(), watched.clone());
+        workers.spawn(|index| {
+            let shared = all.get(index).map(Arc::clone);
+            async move {
+                let _held = (place, watched);
+                let Some(shared) = shared else { return };
+                shared.counters.connections.add();
+                let served =
+                    async { connection(TcpStream::from_std(stream)?, peer, &shared, tls, stop).await };
+                if let Err(error) = served.await {
+                    debug!(listener = &*shared.name, %peer, %error, "connection ended");
+                }
+                shared.counters.closed.add();
             }
-            shared.counters.closed.add();
         });
     }
     drop((socket, watched));
@@ -248,11 +262,11 @@ async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 /// A connection that can be asked to end after what is under way.
-trait Ending: Future<Output = hyper::Result<()>> {
+trait Served: Future<Output = hyper::Result<()>> {
     fn end(self: Pin<&mut Self>);
 }
 
-impl<S, B, T> Ending for http1::UpgradeableConnection<T, S>
+impl<S, B, T> Served for http1::UpgradeableConnection<T, S>
 where
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -265,7 +279,7 @@ where
     }
 }
 
-impl<S, B, T, E> Ending for http2::Connection<T, S, E>
+impl<S, B, T, E> Served for http2::Connection<T, S, E>
 where
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -280,35 +294,60 @@ where
 }
 
 /// Runs a connection to its end; asks it to end once it has been idle for `idle`, or `stop` turns true.
+///
+/// Each of these wakes the task when it happens, and shows without being polled: only then is more polled than the
+/// connection.
 async fn drive(
-    mut connection: Pin<&mut impl Ending>,
+    mut connection: Pin<&mut impl Served>,
     activity: &Activity,
     idle: Duration,
     mut stop: watch::Receiver<bool>,
 ) -> hyper::Result<()> {
-    let unused = async {
-        while let Some(left) = activity.left(idle) {
-            sleep(left.max(Duration::from_millis(10))).await;
+    let stopping = stop.clone();
+    let (mut stopped, mut closed) = (pin!(stopped(&mut stop)), pin!(activity.closed()));
+    let mut timer = pin!(sleep(idle));
+    let mut begun = false;
+    let ending = poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Ending::Ended(ended));
         }
-    };
-    tokio::select! {
-        biased;
-        ended = connection.as_mut() => return ended,
-        () = stopped(&mut stop) => {
+        let first = !std::mem::replace(&mut begun, true);
+        let stops = first || !matches!(stopping.has_changed(), Ok(false));
+        let closes = first || activity.is_closing();
+        if (stops && stopped.as_mut().poll(cx).is_ready()) || (closes && closed.as_mut().poll(cx).is_ready())
+        {
+            return Poll::Ready(Ending::Asked);
+        }
+        if first || timer.is_elapsed() {
+            while timer.as_mut().poll(cx).is_ready() {
+                let Some(left) = activity.left(idle) else { return Poll::Ready(Ending::Idle) };
+                timer.as_mut().reset(tokio::time::Instant::now() + left.max(Duration::from_millis(10)));
+            }
+        }
+        Poll::Pending
+    });
+    match ending.await {
+        Ending::Ended(ended) => return ended,
+        Ending::Asked => {
             connection.as_mut().end();
             return connection.await;
         }
-        () = activity.closed() => {
-            connection.as_mut().end();
-            return connection.await;
-        }
-        () = unused => {}
+        Ending::Idle => connection.as_mut().end(),
     }
-    connection.as_mut().end();
     match timeout(FAREWELL, connection).await {
         Ok(ended) => ended,
         Err(_) => Ok(()),
     }
+}
+
+/// Why a connection is no longer just served.
+enum Ending {
+    /// It has ended.
+    Ended(hyper::Result<()>),
+    /// It is to end after what is under way.
+    Asked,
+    /// Nobody uses it.
+    Idle,
 }
 
 /// Waits for the end of serving; a sender that is gone is one, too.

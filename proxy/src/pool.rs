@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tracing::debug;
 
 use crate::connect::{Alpn, Connect, ConnectError, Stream};
 use crate::counters::Counters;
 use crate::hold::Outgoing;
+use crate::lease::{Lease, Sender};
 use crate::settings::UpstreamProtocol;
+use crate::shelves::{Kept, Shelf};
+use crate::wire::Wire;
 
 /// Bytes of the headers of an HTTP/2 response.
 const H2_HEADERS: u32 = 64 * 1024;
@@ -31,8 +32,7 @@ pub(crate) struct Pool {
     protocol: UpstreamProtocol,
     limits: Limits,
     counters: Arc<Counters>,
-    /// HTTP/1 connections without a request, the one last used at the end.
-    idle: Mutex<Vec<Idle>>,
+    shelf: Shelf,
     shared: Mutex<Option<http2::SendRequest<Outgoing>>>,
     /// Held while a connection is made that all would share.
     connecting: tokio::sync::Mutex<()>,
@@ -52,27 +52,6 @@ pub(crate) struct Limits {
     pub ping: Option<Duration>,
 }
 
-#[derive(Debug)]
-struct Idle {
-    sender: http1::SendRequest<Outgoing>,
-    since: Instant,
-}
-
-/// A connection for one request.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    sender: Sender,
-    /// Whether it served requests before.
-    pub used: bool,
-    pool: Arc<Pool>,
-}
-
-#[derive(Debug)]
-enum Sender {
-    Http1(http1::SendRequest<Outgoing>),
-    Http2(http2::SendRequest<Outgoing>),
-}
-
 /// What the request on a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -85,19 +64,36 @@ pub(crate) enum Purpose {
 }
 
 impl Pool {
-    /// A pool without connections.
+    /// A pool without connections, for the first of `workers` threads.
     pub(crate) fn new(
         connect: Connect,
         protocol: UpstreamProtocol,
         limits: Limits,
         counters: Arc<Counters>,
+        workers: usize,
+    ) -> Arc<Self> {
+        Self::with(connect, protocol, limits, counters, Shelf::new(workers))
+    }
+
+    /// A pool of connections to the same upstream for the thread of number `worker`.
+    pub(crate) fn beside(&self, worker: usize) -> Arc<Self> {
+        let (connect, counters) = (self.connect.clone(), Arc::clone(&self.counters));
+        Self::with(connect, self.protocol, self.limits, counters, self.shelf.beside(worker))
+    }
+
+    fn with(
+        connect: Connect,
+        protocol: UpstreamProtocol,
+        limits: Limits,
+        counters: Arc<Counters>,
+        shelf: Shelf,
     ) -> Arc<Self> {
         Arc::new(Self {
             connect,
             protocol,
             limits,
             counters,
-            idle: Mutex::default(),
+            shelf,
             shared: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             speaks_http2: AtomicBool::new(protocol == UpstreamProtocol::Http2),
@@ -110,8 +106,12 @@ impl Pool {
     /// Where none can be made.
     pub(crate) async fn lease(self: &Arc<Self>, purpose: Purpose) -> Result<Lease, ConnectError> {
         if purpose == Purpose::Exchange {
-            if let Some(sender) = self.idle() {
-                return Ok(self.lent(Sender::Http1(sender), true));
+            if let Some(connection) = self.shelf.take(self.limits.idle_time) {
+                let sender = match connection {
+                    Kept::Wire(wire) => Sender::Wire(wire),
+                    Kept::Http1(connection) => Sender::Http1(connection),
+                };
+                return Ok(self.lent(sender, true));
             }
             if let Some(sender) = self.shared() {
                 return Ok(self.lent(Sender::Http2(sender), true));
@@ -130,23 +130,21 @@ impl Pool {
 
     /// Closes connections that have been idle for too long.
     pub(crate) fn tidy(&self, now: Instant) {
-        let kept = self.limits.idle_time;
-        let fresh = |idle: &Idle| !idle.sender.is_closed() && now.duration_since(idle.since) < kept;
-        lock(&self.idle).retain(fresh);
+        self.shelf.tidy(now, self.limits.idle_time);
+    }
+
+    /// Keeps a connection, if it can be used again.
+    pub(crate) fn keep(&self, connection: Kept) {
+        self.shelf.keep(connection, self.limits.idle);
+    }
+
+    /// Whether headers keep their case, which only hyper knows.
+    pub(crate) fn keeps_header_case(&self) -> bool {
+        self.limits.header_case
     }
 
     fn lent(self: &Arc<Self>, sender: Sender, used: bool) -> Lease {
-        Lease { sender, used, pool: Arc::clone(self) }
-    }
-
-    fn idle(&self) -> Option<http1::SendRequest<Outgoing>> {
-        let mut idle = lock(&self.idle);
-        while let Some(last) = idle.pop() {
-            if last.sender.is_ready() && last.since.elapsed() < self.limits.idle_time {
-                return Some(last.sender);
-            }
-        }
-        None
+        Lease::new(sender, used, Arc::clone(self))
     }
 
     fn shared(&self) -> Option<http2::SendRequest<Outgoing>> {
@@ -175,22 +173,12 @@ impl Pool {
             *lock(&self.shared) = Some(sender.clone());
             return Ok(self.lent(Sender::Http2(sender), false));
         }
-        let sender = self.http1(stream).await?;
-        Ok(self.lent(Sender::Http1(sender), false))
-    }
-
-    async fn http1(&self, stream: Stream) -> Result<http1::SendRequest<Outgoing>, ConnectError> {
-        let (sender, connection) = http1::Builder::new()
-            .preserve_header_case(self.limits.header_case)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(ConnectError::Http)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                debug!(%error, "upstream connection ended");
-            }
-        });
-        Ok(sender)
+        let mut lease = self.lent(Sender::Wire(Wire::new(stream)), false);
+        if purpose == Purpose::Switch {
+            lease.through_hyper().await.map_err(ConnectError::Http)?;
+            lease.detach();
+        }
+        Ok(lease)
     }
 
     async fn http2(&self, stream: Stream) -> Result<http2::SendRequest<Outgoing>, ConnectError> {
@@ -209,38 +197,6 @@ impl Pool {
             }
         });
         Ok(sender)
-    }
-}
-
-impl Lease {
-    /// Whether requests on it need a whole target in place of Host.
-    pub(crate) fn is_http2(&self) -> bool {
-        matches!(self.sender, Sender::Http2(_))
-    }
-
-    /// Sends a request.
-    ///
-    /// # Errors
-    /// Gives the request back where nothing of it was sent.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
-        match &mut self.sender {
-            Sender::Http1(sender) => sender.try_send_request(request).await,
-            Sender::Http2(sender) => sender.try_send_request(request).await,
-        }
-    }
-
-    /// Lets others use the connection, if the exchange on it is over.
-    pub(crate) fn give_back(self) {
-        let Sender::Http1(sender) = self.sender else { return };
-        if sender.is_ready() {
-            let mut idle = lock(&self.pool.idle);
-            if idle.len() < self.pool.limits.idle {
-                idle.push(Idle { sender, since: Instant::now() });
-            }
-        }
     }
 }
 

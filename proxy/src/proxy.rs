@@ -20,6 +20,7 @@ use crate::service::Shared;
 use crate::settings::Listener;
 use crate::tls::{self, TlsError};
 use crate::upstream::Upstreams;
+use crate::workers::Workers;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -58,6 +59,9 @@ pub enum StartError {
         #[source]
         source: TlsError,
     },
+    /// The threads that serve cannot be started.
+    #[error("cannot start threads")]
+    Threads(#[source] io::Error),
 }
 
 /// Listeners that are bound.
@@ -65,48 +69,59 @@ pub enum StartError {
 pub struct Proxy<I> {
     bound: Vec<Bound<I>>,
     counters: Arc<Counters>,
+    workers: Workers,
 }
 
 #[derive(Debug)]
 struct Bound<I> {
     socket: TcpListener,
-    shared: Arc<Shared<I>>,
+    /// For each worker.
+    shared: Vec<Arc<Shared<I>>>,
     tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
 }
 
 impl<I: Inspect> Proxy<I> {
-    /// Binds every listener, each with who judges its requests.
+    /// Binds every listener, each with who judges its requests, and starts `threads` threads to serve them.
     ///
     /// # Errors
     /// The first listener that cannot be set up; none serves then.
-    pub fn bind(listeners: Vec<(Listener, Arc<I>)>) -> Result<Self, StartError> {
+    pub fn bind(listeners: Vec<(Listener, Arc<I>)>, threads: usize) -> Result<Self, StartError> {
         let (counters, memory) = (Arc::<Counters>::default(), Arc::<Memory>::default());
+        let workers = Workers::start(threads).map_err(StartError::Threads)?;
         let bound = listeners
             .into_iter()
-            .map(|(listener, inspect)| bind(listener, inspect, Arc::clone(&counters), Arc::clone(&memory)));
+            .map(|(listener, inspect)| {
+                bind(listener, inspect, Arc::clone(&counters), Arc::clone(&memory), workers.count())
+            })
+            .map(|bound| bound.map(|(socket, shared, tls)| Bound::new(socket, shared, tls, workers.count())));
         let bound: Result<Vec<_>, _> = bound.collect();
-        Ok(Self { bound: bound?, counters })
+        Ok(Self { bound: bound?, counters, workers })
     }
 
     /// The addresses in use, by listener name; they differ from the configured ones where a port was 0.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
-        let address = |bound: &Bound<I>| bound.socket.local_addr().unwrap_or(bound.shared.listener.address);
-        self.bound.iter().map(move |bound| (&*bound.shared.name, address(bound)))
+        self.bound.iter().filter_map(|bound| {
+            let shared = bound.shared.first()?;
+            Some((&*shared.name, bound.socket.local_addr().unwrap_or(shared.listener.address)))
+        })
     }
 
     /// A handle that opens every access log again, and tells what happened.
     pub fn handle(&self) -> Handle<I> {
-        let listeners = self.bound.iter().map(|bound| Arc::clone(&bound.shared)).collect();
+        let listeners = self.bound.iter().filter_map(|bound| bound.shared.first().cloned()).collect();
         Handle { listeners, counters: Arc::clone(&self.counters) }
     }
 
     /// Serves until `stop` turns true, then drains every listener.
     pub async fn run(self, stop: watch::Receiver<bool>) {
+        for (listener, address) in self.addresses() {
+            info!(listener, %address, "reverse proxy listening");
+        }
+        let workers = Arc::new(self.workers);
         let mut listeners = JoinSet::new();
         for Bound { socket, shared, tls } in self.bound {
-            let address = socket.local_addr().unwrap_or(shared.listener.address);
-            info!(listener = &*shared.name, %address, "reverse proxy listening");
-            listeners.spawn(listen::serve(socket, shared, tls.map(TlsAcceptor::from), stop.clone()));
+            let (tls, workers) = (tls.map(TlsAcceptor::from), Arc::clone(&workers));
+            listeners.spawn(listen::serve(socket, shared, tls, workers, stop.clone()));
         }
         while listeners.join_next().await.is_some() {}
     }
@@ -141,25 +156,41 @@ impl<I> Handle<I> {
     }
 
     fn logs(&self) -> impl Iterator<Item = &AccessLog> {
-        self.listeners.iter().filter_map(|shared| shared.access_log.as_ref())
+        self.listeners.iter().filter_map(|shared| shared.access_log.as_deref())
     }
 }
+
+impl<I> Bound<I> {
+    fn new(
+        socket: TcpListener,
+        first: Shared<I>,
+        tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+        workers: usize,
+    ) -> Self {
+        let others: Vec<_> = (1..workers).map(|worker| Arc::new(first.beside(worker))).collect();
+        let shared = std::iter::once(Arc::new(first)).chain(others).collect();
+        Self { socket, shared, tls }
+    }
+}
+
+type Prepared<I> = (TcpListener, Shared<I>, Option<Arc<tokio_rustls::rustls::ServerConfig>>);
 
 fn bind<I: Inspect>(
     listener: Listener,
     inspect: Arc<I>,
     counters: Arc<Counters>,
     memory: Arc<Memory>,
-) -> Result<Bound<I>, StartError> {
+    workers: usize,
+) -> Result<Prepared<I>, StartError> {
     let name = || listener.name.clone();
     let tls_fault = |source| StartError::Tls { listener: name(), source };
     let tls = listener.tls.as_ref().map(|files| tls::server(files, listener.http2));
     let tls = tls.transpose().map_err(tls_fault)?;
-    let upstreams = Upstreams::new(&listener, &counters, Instant::now()).map_err(tls_fault)?;
+    let upstreams = Upstreams::new(&listener, &counters, workers, Instant::now()).map_err(tls_fault)?;
     let access_log = match &listener.access_log {
-        Some(log) => Some(AccessLog::open(&log.path, log.format).map_err(|source| {
+        Some(log) => Some(Arc::new(AccessLog::open(&log.path, log.format).map_err(|source| {
             StartError::AccessLog { listener: name(), path: log.path.display().to_string(), source }
-        })?),
+        })?)),
         None => None,
     };
     let socket = socket(listener.address).map_err(|source| StartError::Bind {
@@ -170,7 +201,7 @@ fn bind<I: Inspect>(
     let name = listener.name.as_str().into();
     let (tunnels, _) = watch::channel(());
     let shared = Shared { listener, name, upstreams, inspect, access_log, counters, memory, tunnels };
-    Ok(Bound { socket, shared: Arc::new(shared), tls })
+    Ok((socket, shared, tls))
 }
 
 fn socket(address: SocketAddr) -> io::Result<TcpListener> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -16,22 +16,24 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::{debug, warn};
 
+use crate::access_log::AccessLog;
 use crate::activity::Activity;
 use crate::body::Answer;
 use crate::counters::{self, Counters};
 use crate::failure::{Failed, Fault, Reason};
-use crate::forward::{self, Source};
+use crate::forward;
 use crate::guarded::Refusal;
 use crate::hold::{Extent, Held, Until};
 use crate::inspect::{Action, Inspect, Judgement, Outcome, Page, Refused, Seen, TlsFacts};
 use crate::memory::Memory;
+use crate::onward::Onward;
 use crate::pool::Purpose;
 use crate::record::{Record, Sink};
-use crate::settings::{Failure, Host, Kind, Listener, Smuggling};
+use crate::settings::{Failure, Kind, Listener, Smuggling};
 use crate::upgrade::{self, Wanted};
 use crate::upstream::{Answered, Sending, Upstreams};
 
-/// What every request of a listener shares.
+/// What the requests of a listener share on one worker.
 #[derive(Debug)]
 pub(crate) struct Shared<I> {
     /// The listener.
@@ -43,7 +45,7 @@ pub(crate) struct Shared<I> {
     /// Who judges.
     pub inspect: Arc<I>,
     /// Who writes the access log.
-    pub access_log: Option<crate::access_log::AccessLog>,
+    pub access_log: Option<Arc<AccessLog>>,
     /// What happened.
     pub counters: Arc<Counters>,
     /// What requests that wait hold.
@@ -52,11 +54,29 @@ pub(crate) struct Shared<I> {
     pub tunnels: watch::Sender<()>,
 }
 
+impl<I> Shared<I> {
+    /// The same for the worker of this number, which has connections of its own to the upstreams.
+    pub(crate) fn beside(&self, worker: usize) -> Self {
+        Self {
+            listener: self.listener.clone(),
+            name: Arc::clone(&self.name),
+            upstreams: self.upstreams.beside(worker),
+            inspect: Arc::clone(&self.inspect),
+            access_log: self.access_log.clone(),
+            counters: Arc::clone(&self.counters),
+            memory: Arc::clone(&self.memory),
+            tunnels: self.tunnels.clone(),
+        }
+    }
+}
+
 /// One client connection.
 #[derive(Debug)]
 pub(crate) struct Connection<I> {
     shared: Arc<Shared<I>>,
     client: SocketAddr,
+    /// Its address, as upstreams are told it.
+    address: HeaderValue,
     tls: Option<Arc<TlsFacts>>,
     refusal: Refusal,
     activity: Arc<Activity>,
@@ -80,7 +100,9 @@ impl<I: Inspect> Connection<I> {
         refusal: Refusal,
         activity: Arc<Activity>,
     ) -> Self {
-        Self { shared, client, tls, refusal, activity, requests: AtomicU64::new(0) }
+        let address = client.ip().to_canonical().to_string();
+        let address = HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown"));
+        Self { shared, client, address, tls, refusal, activity, requests: AtomicU64::new(0) }
     }
 
     /// Answers one request.
@@ -150,10 +172,10 @@ impl<I: Inspect> Connection<I> {
             }
         };
         record.read(held.bytes.clone(), held.rest.is_some());
-        let seen = Arc::clone(record.seen());
         // 3. Ask.
-        let judgement = self.shared.inspect.inspect(Arc::clone(&seen)).await;
-        let action = judgement.action.clone();
+        let mut judgement = self.shared.inspect.inspect(Arc::clone(record.seen())).await;
+        // It is done here; what is kept tells of it by its code.
+        let action = std::mem::replace(&mut judgement.action, Action::NotInspected);
         record.judged(judgement);
         let added = match action {
             Action::Forward { headers } => headers,
@@ -217,12 +239,14 @@ impl<I: Inspect> Connection<I> {
         let trailers = held.trailers.is_some();
         let body = held.replay(idle);
         let seen = Arc::clone(record.seen());
-        let head = || {
-            let mut head = self.head(&seen, &added, &extensions, upgrade.as_ref());
-            if trailers {
-                head.headers.remove(CONTENT_LENGTH);
-            }
-            head
+        let head = Onward {
+            seen: &seen,
+            added: &added,
+            peer: &self.address,
+            listener: &self.shared.listener,
+            extensions: &extensions,
+            upgrade: upgrade.as_ref(),
+            trailers,
         };
         let sending = Sending { head, body: &body, purpose };
         let sent = self.shared.upstreams.send(&sending, Instant::now());
@@ -233,41 +257,6 @@ impl<I: Inspect> Connection<I> {
                 None => self.fail(record, &failed),
             },
         }
-    }
-
-    /// Makes the head that the upstream gets.
-    fn head(
-        &self,
-        seen: &Seen,
-        added: &[(HeaderName, HeaderValue)],
-        extensions: &http::Extensions,
-        upgrade: Option<&Wanted>,
-    ) -> Parts {
-        let listener = &self.shared.listener;
-        let mut headers = seen.headers.clone();
-        forward::strip(&mut headers);
-        let host = host(seen);
-        let source = Source { peer: self.client.ip(), host, scheme: listener.scheme() };
-        forward::add_source(&mut headers, &source, listener.rewriting);
-        match (listener.host, HeaderValue::from_bytes(host)) {
-            (Host::Client, Ok(host)) if !host.is_empty() => drop(headers.insert(HOST, host)),
-            (Host::Client | Host::Upstream, _) => drop(headers.remove(HOST)),
-        }
-        for (name, value) in added {
-            headers.insert(name, value.clone());
-        }
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = seen.method.clone();
-        head.uri = seen.uri.clone();
-        head.headers = headers;
-        if listener.header_case {
-            head.extensions = extensions.clone();
-            head.extensions.remove::<hyper::ext::Protocol>();
-        }
-        if let Some(upgrade) = upgrade {
-            upgrade.announce(&mut head, listener.inspect_websocket);
-        }
-        head
     }
 
     fn pass_on(
@@ -394,15 +383,6 @@ async fn within<T>(
     tokio::select! {
         done = work => done,
         () = deadline => Err(Reason::ExchangeTimeout.into()),
-    }
-}
-
-/// The host that the client asked for: a target in absolute form, as HTTP/2's always is, outranks the header (RFC 9112
-/// section 3.2.2).
-pub(crate) fn host(seen: &Seen) -> &[u8] {
-    match seen.uri.authority() {
-        Some(authority) => authority.as_str().rsplit('@').next().unwrap_or_default().as_bytes(),
-        None => seen.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default(),
     }
 }
 

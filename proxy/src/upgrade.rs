@@ -16,6 +16,7 @@ use tracing::debug;
 use crate::activity::Busy;
 use crate::body::Answer;
 use crate::inspect::{Inspect, Seen};
+use crate::lease::Received;
 use crate::service::SWITCHING;
 use crate::upstream::Held;
 use crate::websocket;
@@ -85,7 +86,7 @@ impl Wanted {
     /// Joins both sides once the upstream has switched, and gives the client's answer.
     pub(crate) fn accept<I: Inspect>(
         self,
-        upstream: &mut Response<Incoming>,
+        upstream: &mut Response<Received>,
         sides: Sides<I>,
     ) -> Response<Answer> {
         let mut response = Response::new(Answer::empty());

@@ -1,14 +1,15 @@
 //! Sending requests to upstreams: which gets the next one, and when another may be tried.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Response, Uri};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::balance::Balance;
@@ -16,14 +17,17 @@ use crate::connect::{Connect, Tls};
 use crate::counters::Counters;
 use crate::failure::{Failed, Reason};
 use crate::hold::{Outgoing, Replay};
-use crate::pool::{Lease, Limits, Pool, Purpose};
+use crate::lease::{BoxError, Lease, Received, SendError};
+use crate::onward::Onward;
+use crate::pool::{Limits, Pool, Purpose};
 use crate::settings::{Listener, Upstream, UpstreamProtocol};
 use crate::tls::{self, TlsError};
+use crate::wire::Broken;
 
 /// The upstreams of one listener.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
-    balance: Balance,
+    balance: Arc<Balance>,
     targets: Vec<Target>,
     response_header: Option<Duration>,
     wait: Duration,
@@ -43,7 +47,7 @@ struct Target {
 #[derive(Debug)]
 pub(crate) struct Answered {
     /// The response, its body not read.
-    pub response: Response<Incoming>,
+    pub response: Response<Received>,
     /// Which upstream gave it.
     pub upstream: Arc<str>,
     /// The connection, with its place among those that are allowed.
@@ -58,6 +62,20 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Reads the next part of `body`, which is that of the answer.
+    pub(crate) fn poll_frame(
+        &mut self,
+        body: &mut Received,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.lease.poll_frame(body, cx)
+    }
+
+    /// Whether the answer's body is over, and what is known of the length of the rest of it.
+    pub(crate) fn left(&self, body: &Received) -> (bool, SizeHint) {
+        self.lease.left(body)
+    }
+
     /// Gives both back.
     pub(crate) fn give_back(self) {
         self.lease.give_back();
@@ -66,9 +84,9 @@ impl Held {
 }
 
 /// A request to send.
-pub(crate) struct Sending<'a, F> {
-    /// Makes the head: an attempt uses one up.
-    pub head: F,
+pub(crate) struct Sending<'a> {
+    /// The head.
+    pub head: Onward<'a>,
     /// The body.
     pub body: &'a Replay,
     /// What the connection is for.
@@ -76,22 +94,27 @@ pub(crate) struct Sending<'a, F> {
 }
 
 impl Upstreams {
-    /// Prepares connections to the upstreams of `listener`; none is made yet.
+    /// Prepares connections to the upstreams of `listener` for the first of `workers` threads; none is made yet.
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub(crate) fn new(listener: &Listener, counters: &Arc<Counters>, now: Instant) -> Result<Self, TlsError> {
+    pub(crate) fn new(
+        listener: &Listener,
+        counters: &Arc<Counters>,
+        workers: usize,
+        now: Instant,
+    ) -> Result<Self, TlsError> {
         let configs = Arc::new(tls::clients(&listener.upstream_tls)?);
         let target = |upstream: &Upstream| {
             let tls = (upstream.scheme == Scheme::HTTPS)
                 .then(|| tls::server_name(&listener.upstream_tls, &upstream.authority))
                 .transpose()?
                 .map(|name| Tls { name, configs: Arc::clone(&configs) });
-            Ok(Target::new(listener, upstream, tls, counters))
+            Ok(Target::new(listener, upstream, tls, counters, workers))
         };
         let targets: Result<Vec<_>, TlsError> = listener.upstreams.iter().map(target).collect();
         Ok(Self {
-            balance: Balance::new(listener.upstreams.len(), now),
+            balance: Arc::new(Balance::new(listener.upstreams.len(), now)),
             targets: targets?,
             response_header: listener.limits.response_header,
             wait: listener.limits.connect,
@@ -99,16 +122,32 @@ impl Upstreams {
         })
     }
 
+    /// The same upstreams for the thread of number `worker`: it has connections of its own, and shares what is known and
+    /// allowed.
+    #[must_use]
+    pub(crate) fn beside(&self, worker: usize) -> Self {
+        let beside = |target: &Target| Target {
+            name: Arc::clone(&target.name),
+            upstream: target.upstream.clone(),
+            host: target.host.clone(),
+            pool: target.pool.beside(worker),
+            places: target.places.clone(),
+        };
+        Self {
+            balance: Arc::clone(&self.balance),
+            targets: self.targets.iter().map(beside).collect(),
+            response_header: self.response_header,
+            wait: self.wait,
+            counters: Arc::clone(&self.counters),
+        }
+    }
+
     /// Sends a request to the next upstream. Where one refuses the connection the next is tried, as long as none of
     /// the body was sent.
     ///
     /// # Errors
     /// Who was at fault, where no upstream answers.
-    pub(crate) async fn send<F: Fn() -> Parts>(
-        &self,
-        sending: &Sending<'_, F>,
-        now: Instant,
-    ) -> Result<Answered, Failed> {
+    pub(crate) async fn send(&self, sending: &Sending<'_>, now: Instant) -> Result<Answered, Failed> {
         let mut last = Failed::from(Reason::Connect);
         for index in self.balance.order(now) {
             let Some(target) = self.targets.get(index) else { continue };
@@ -132,65 +171,44 @@ impl Upstreams {
         self.targets.iter().for_each(|target| target.pool.tidy(now));
     }
 
-    async fn try_one<F: Fn() -> Parts>(
-        &self,
-        target: &Target,
-        sending: &Sending<'_, F>,
-    ) -> Result<Answered, Failed> {
+    async fn try_one(&self, target: &Target, sending: &Sending<'_>) -> Result<Answered, Failed> {
         let place = target.place(self.wait).await?;
         let mut purpose = sending.purpose;
         loop {
             let connected = target.pool.lease(purpose).await;
             let mut lease = connected.map_err(|error| Failed::at(error.reason(), &target.name, error))?;
-            let head = (sending.head)();
-            let safe = is_safe(&head.method);
-            let request = target.request(head, sending.body, &lease).ok_or(Reason::Target)?;
-            let error = match self.answer(&mut lease, request).await {
+            let answer = target.answer(&mut lease, sending);
+            let answer = match self.response_header {
+                Some(limit) => tokio::time::timeout(limit, answer).await.ok(),
+                None => Some(answer.await),
+            };
+            let error = match answer {
                 Some(Ok(response)) => {
+                    if !sending.body.is_over() {
+                        // Answered before all was sent: the client may read nothing before it has sent the rest.
+                        lease.detach();
+                    }
                     let lease = Held { lease, place };
                     return Ok(Answered { response, upstream: Arc::clone(&target.name), lease });
                 }
-                Some(Err(error)) => error,
+                Some(Err(None)) => return Err(Reason::Target.into()),
+                Some(Err(Some(error))) => error,
                 None => {
                     let cause = "response-header-timeout is over";
                     return Err(Failed::at(Reason::ResponseTimeout, &target.name, cause));
                 }
             };
-            if lease.used && purpose != Purpose::Afresh && may_repeat(&error, safe, sending.body) {
+            let safe = is_safe(sending.head.method()) && sending.body.is_empty();
+            let again = sending.body.is_untouched() && error.may_repeat(safe);
+            if lease.used && purpose != Purpose::Afresh && again {
                 // The upstream closed the connection while it was idle, and we were not told yet.
                 self.counters.retries.add();
                 purpose = Purpose::Afresh;
                 continue;
             }
-            return Err(failed(target, sending.body, error.into_error()));
+            return Err(failed(target, sending.body, error));
         }
     }
-
-    /// `None` where the time is over.
-    async fn answer(
-        &self,
-        lease: &mut Lease,
-        request: Request<Outgoing>,
-    ) -> Option<Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> {
-        let sent = lease.send(request);
-        match self.response_header {
-            Some(limit) => tokio::time::timeout(limit, sent).await.ok(),
-            None => Some(sent.await),
-        }
-    }
-}
-
-/// Whether the request may be sent again: nothing of it was sent, or it changes nothing and had no body to lose.
-fn may_repeat(error: &TrySendError<Request<Outgoing>>, safe: bool, body: &Replay) -> bool {
-    if !body.is_untouched() {
-        return false;
-    }
-    let closed = error.error().is_incomplete_message() || error.error().is_closed() || is_io(error.error());
-    error.message().is_some() || error.error().is_canceled() || (safe && closed)
-}
-
-fn is_io(error: &hyper::Error) -> bool {
-    matches!(std::error::Error::source(error), Some(source) if source.is::<std::io::Error>())
 }
 
 /// RFC 9110 section 9.2.1.
@@ -198,18 +216,24 @@ fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }
 
-fn failed(target: &Target, body: &Replay, error: hyper::Error) -> Failed {
+fn failed(target: &Target, body: &Replay, error: SendError) -> Failed {
     // The client's body is part of the request: where it broke off, the upstream is not to blame.
     let reason = match body.fault() {
         Some(fault) => fault,
         None if error.is_parse() => Reason::BadResponse,
         None => Reason::BrokeOff,
     };
-    Failed::at(reason, &target.name, error)
+    Failed::at(reason, &target.name, error.into_cause())
 }
 
 impl Target {
-    fn new(listener: &Listener, upstream: &Upstream, tls: Option<Tls>, counters: &Arc<Counters>) -> Self {
+    fn new(
+        listener: &Listener,
+        upstream: &Upstream,
+        tls: Option<Tls>,
+        counters: &Arc<Counters>,
+        workers: usize,
+    ) -> Self {
         let limits = &listener.limits;
         let (authority, https) = (&upstream.authority, upstream.scheme == Scheme::HTTPS);
         let connect = Connect {
@@ -230,7 +254,7 @@ impl Target {
             name: authority.as_str().into(),
             host: HeaderValue::from_str(authority.as_str()).unwrap_or(HeaderValue::from_static("upstream")),
             upstream: upstream.clone(),
-            pool: Pool::new(connect, upstream.protocol, kept, Arc::clone(counters)),
+            pool: Pool::new(connect, upstream.protocol, kept, Arc::clone(counters), workers),
             places: limits.upstream_most.map(|most| Arc::new(Semaphore::new(most))),
         }
     }
@@ -242,6 +266,24 @@ impl Target {
             Ok(Ok(place)) => Ok(Some(place)),
             Ok(Err(_)) | Err(_) => Err(Failed::at(Reason::NoPlace, &self.name, "conn-max-per-host")),
         }
+    }
+
+    /// Sends a request on `lease`; no error tells that it has no form for this upstream.
+    async fn answer(
+        &self,
+        lease: &mut Lease,
+        sending: &Sending<'_>,
+    ) -> Result<Response<Received>, Option<SendError>> {
+        if let (Some(wire), Some(body)) = (lease.wire(), sending.body.whole()) {
+            let head = |out: &mut BytesMut| sending.head.write(&self.host, body.len(), out);
+            let answer = wire.exchange(sending.head.method(), head, body.clone()).await;
+            return match answer {
+                Ok(response) => Ok(response.map(|()| Received::Wire)),
+                Err(Broken { error, progress }) => Err(Some(SendError::Wire(error, progress))),
+            };
+        }
+        let request = self.request(sending.head.parts(), sending.body, lease).ok_or(None)?;
+        Ok(lease.send(request).await?.map(Received::Hyper))
     }
 
     fn request(&self, mut head: Parts, body: &Replay, lease: &Lease) -> Option<Request<Outgoing>> {
