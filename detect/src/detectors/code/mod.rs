@@ -67,6 +67,9 @@ const WORDS: &[&str] = &[
     "zip:",
 ];
 
+/// A call that only prints is a probe where it is all there is; in more than this it is somebody's script.
+const LONGEST_PROBE: usize = 64;
+
 /// Words of a text after which a call in it is a post about code.
 const POST: usize = 24;
 
@@ -134,6 +137,7 @@ fn judge(text: &Text<'_>, chain: &Chain<'_>) -> Option<&'static str> {
         let quoted = is_reflection(bytes, chain);
         match tables::name(chain.text) {
             Some(Name::Anywhere) => return Some("CODE-NAME"),
+            Some(Name::Code) if is_console(chain.text) && bytes.len() > LONGEST_PROBE => {}
             Some(Name::Code) if whole || in_code || quoted => return Some("CODE-NAME"),
             _ => {}
         }
@@ -202,6 +206,10 @@ fn judge(text: &Text<'_>, chain: &Chain<'_>) -> Option<&'static str> {
     };
     let shell = function == Function::Plain && !post && !member && back_ticked(bytes, chain);
     (fires || shell).then_some("CODE-CALL")
+}
+
+fn is_console(text: &[u8]) -> bool {
+    text.starts_with(b"console.")
 }
 
 /// Whether the call is only spoken of (`stat() returns -1`), or is a line of a chain of methods (`.range(8..)`).

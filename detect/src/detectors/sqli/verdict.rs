@@ -337,12 +337,14 @@ fn has_json_path(bytes: &[u8]) -> bool {
     [&b"'$."[..], b"'$[", b"\"$.", b"\"$["].iter().any(|path| memchr::memmem::find(bytes, path).is_some())
 }
 
-/// Whether quotes of one kind frame a row of dashes that no value stands before, as drawings do: `"--"`, `'---'`.
+/// Whether quotes of one kind frame a row of dashes or hashes that no value stands before, as drawings and lists of
+/// signs do: `"--"`, `'##'`.
 fn frames_dashes(bytes: &[u8], at: usize, comment: usize) -> bool {
     let before = bytes.get(..at).unwrap_or_default();
     let quote = bytes.get(at).copied().unwrap_or_default();
     let text = bytes.get(comment..).unwrap_or_default();
-    let row = text.iter().take_while(|byte| **byte == b'-').count();
+    let mark = text.first().copied().unwrap_or_default();
+    let row = text.iter().take_while(|byte| **byte == mark).count();
     let drawn = before.last().is_none_or(|byte| !byte.is_ascii_alphanumeric());
     drawn && text.get(row) == Some(&quote)
 }
@@ -351,6 +353,11 @@ fn frames_dashes(bytes: &[u8], at: usize, comment: usize) -> bool {
 fn silent_comment(bytes: &[u8], at: usize) -> bool {
     let text = bytes.get(at..).unwrap_or_default();
     let opens = text.starts_with(b"--") || text.starts_with(b"/*");
+    // Markdown underlines a heading with dashes: `1.4\n---`.
+    let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+    if text.starts_with(b"---") && before == Some(&b'\n') {
+        return false;
+    }
     opens && text.len() <= MARKS && !text.iter().any(u8::is_ascii_alphanumeric)
 }
 
