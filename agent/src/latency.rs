@@ -11,6 +11,8 @@ const BUCKETS: usize = 64;
 #[derive(Debug)]
 pub struct Latency {
     buckets: Vec<Counter>,
+    /// Where each bucket ends: looked up for every request.
+    bounds: Vec<Duration>,
     nanos: Counter,
 }
 
@@ -23,14 +25,18 @@ pub struct Distribution {
 
 impl Default for Latency {
     fn default() -> Self {
-        Self { buckets: (0..BUCKETS).map(|_| Counter::default()).collect(), nanos: Counter::default() }
+        Self {
+            buckets: (0..BUCKETS).map(|_| Counter::default()).collect(),
+            bounds: (0..BUCKETS - 1).map(bound).collect(),
+            nanos: Counter::default(),
+        }
     }
 }
 
 impl Latency {
     /// Counts one duration.
     pub fn add(&self, took: Duration) {
-        let bucket = (0..BUCKETS - 1).find(|&index| took <= bound(index)).unwrap_or(BUCKETS - 1);
+        let bucket = self.bounds.partition_point(|bound| took > *bound);
         if let Some(bucket) = self.buckets.get(bucket) {
             bucket.add();
         }

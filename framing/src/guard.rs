@@ -1,7 +1,5 @@
 //! The guard: a connection's bytes in, the same bytes out as long as they leave no doubt.
 
-use memchr::memmem;
-
 use crate::chunked::{Chunked, Progress};
 use crate::head::{self, Framing};
 use crate::rejection::Rejection;
@@ -229,7 +227,7 @@ enum Pass {
 
 /// The length and the framing of the head at the start of `input`, where it is whole and beyond doubt.
 fn whole_head(input: &[u8], limits: &Limits) -> Option<(usize, Framing)> {
-    let end = memmem::find(input, b"\r\n\r\n")? + 4;
+    let end = head_end(input)?;
     let head = input.get(..end).filter(|head| head.len() <= limits.head)?;
     // With a line end before it, the empty line found may not be the one behind the headers.
     if head.starts_with(b"\r") {
@@ -239,6 +237,13 @@ fn whole_head(input: &[u8], limits: &Limits) -> Option<(usize, Framing)> {
     let odd = head::target(head)
         .is_some_and(|(start, end)| head::is_odd_target(head.get(start..end).unwrap_or_default()));
     (!odd).then_some((end, framing))
+}
+
+/// Where the first empty line of `input` ends. A head has few lines, for which a search for a single byte starts sooner
+/// than one for four.
+fn head_end(input: &[u8]) -> Option<usize> {
+    let mut returns = memchr::memchr_iter(b'\r', input);
+    returns.find(|&at| input.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n\r\n"))).map(|at| at + 4)
 }
 
 /// Adds `input` to `head` up to the head's end; the framing once it is whole.

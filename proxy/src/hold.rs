@@ -22,7 +22,7 @@ pub(crate) struct Held {
     /// What was read before the verdict, at most the limit and the rest of the frame that reached it.
     pub bytes: Bytes,
     /// Trailers, where the body ended with some while it was held.
-    pub trailers: Option<http::HeaderMap>,
+    pub trailers: Option<Box<http::HeaderMap>>,
     /// The part of the body that was not read.
     pub rest: Option<Incoming>,
     exact: Option<u64>,
@@ -113,7 +113,7 @@ impl Held {
                     }
                 }
                 Err(frame) => {
-                    held.trailers = frame.into_trailers().ok();
+                    held.trailers = frame.into_trailers().ok().map(Box::new);
                     break;
                 }
             }
@@ -236,7 +236,7 @@ pub(crate) enum BodyError {
 #[derive(Debug)]
 enum State {
     Untouched,
-    Sending { rest: Option<Incoming>, trailers: Option<http::HeaderMap> },
+    Sending { rest: Option<Incoming>, trailers: Option<Box<http::HeaderMap>> },
     Ended,
 }
 
@@ -308,7 +308,7 @@ impl Body for Outgoing {
                 State::Sending { rest: None, trailers } => {
                     let trailers = trailers.take();
                     self.state = State::Ended;
-                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))));
                 }
                 State::Ended => return Poll::Ready(None),
             }

@@ -29,7 +29,7 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 pub(crate) enum Sender {
     /// The short way, and every connection of HTTP/1 at first.
-    Wire(Wire),
+    Wire(Box<Wire>),
     /// Through hyper.
     Http1(Http1),
     /// Nothing: hyper did not take it.
@@ -121,7 +121,7 @@ impl Lease {
         let connection = match self.sender {
             Sender::Wire(wire) => Kept::Wire(wire),
             Sender::Http1(connection) => match connection.into_stream() {
-                Ok(stream) => Kept::Wire(Wire::new(stream)),
+                Ok(stream) => Kept::Wire(Box::new(Wire::new(stream))),
                 Err(Some(connection)) => Kept::Http1(connection),
                 Err(None) => return,
             },

@@ -173,7 +173,7 @@ impl Pool {
             *lock(&self.shared) = Some(sender.clone());
             return Ok(self.lent(Sender::Http2(sender), false));
         }
-        let mut lease = self.lent(Sender::Wire(Wire::new(stream)), false);
+        let mut lease = self.lent(Sender::Wire(Box::new(Wire::new(stream))), false);
         if purpose == Purpose::Switch {
             lease.through_hyper().await.map_err(ConnectError::Http)?;
             lease.detach();

@@ -32,7 +32,7 @@ struct Idle {
 #[derive(Debug)]
 pub(crate) enum Kept {
     /// Driven by whoever uses it.
-    Wire(Wire),
+    Wire(Box<Wire>),
     /// hyper has it, in a task of its own.
     Http1(Http1),
 }
@@ -102,7 +102,10 @@ impl Kept {
     /// The same for the thread at hand; none where it cannot be moved.
     fn rehomed(self) -> Option<Self> {
         match self {
-            Self::Wire(wire) => wire.into_stream().rehomed().map(Wire::new).map(Self::Wire),
+            Self::Wire(wire) => {
+                let moved = wire.into_stream().rehomed()?;
+                Some(Self::Wire(Box::new(Wire::new(moved))))
+            }
             Self::Http1(_) => None,
         }
     }
@@ -132,7 +135,7 @@ mod tests {
     async fn connection(listener: &TcpListener) -> (Kept, TcpStream) {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (upstream, _) = listener.accept().await.unwrap();
-        (Kept::Wire(Wire::new(Stream::Plain(stream))), upstream)
+        (Kept::Wire(Box::new(Wire::new(Stream::Plain(stream)))), upstream)
     }
 
     #[tokio::test]
