@@ -1,6 +1,7 @@
 //! What the agent says about a request, and how it says it to each kind of caller.
 
 use portcullis_policy::{Decision, HeaderEdit};
+use portcullis_protocol::http::{MAX_PAGE, PAGES};
 use portcullis_protocol::names::{AGENT_RESPONSE_HEADER, REDIRECT_HEADER, REQUEST_ID_HEADER, TAGS_HEADER};
 use portcullis_protocol::{ByteStr, Pair, RespAction, RpcMsgOut};
 
@@ -86,6 +87,25 @@ impl Answer {
             Self::NotInspected(reason) => RpcMsgOut { waf_response: reason.code(), ..RpcMsgOut::default() },
         }
     }
+
+    /// The same, with the page of a request that is stopped where the filter speaks `version` of the protocol.
+    pub fn to_filter_speaking(&self, version: u16) -> RpcMsgOut<'_> {
+        let message = self.to_filter();
+        let Self::Judged(judged) = self else { return message };
+        match &judged.verdict.page {
+            Some(page) if version >= PAGES && page.body.len() <= MAX_PAGE => RpcMsgOut {
+                page: page.body.as_slice().into(),
+                page_type: page.content_type.into(),
+                page_headers: page
+                    .headers
+                    .iter()
+                    .map(|(name, value)| ((*name).into(), (*value).into()))
+                    .collect(),
+                ..message
+            },
+            _ => message,
+        }
+    }
 }
 
 impl Judged {
@@ -95,7 +115,7 @@ impl Judged {
             request_id: self.id.map(|id| id.to_string().into()).unwrap_or_default(),
             request_headers,
             resp_actions: self.verdict.headers.iter().map(edit).collect(),
-            ask_response: false,
+            ..RpcMsgOut::default()
         }
     }
 
@@ -142,7 +162,7 @@ pub fn tag_list(verdict: &Decision) -> String {
 #[cfg(test)]
 mod tests {
     use portcullis_detect::Tag;
-    use portcullis_policy::{FollowUp, Policy};
+    use portcullis_policy::{FollowUp, Page, Policy};
     use portcullis_protocol::envelope::{MAX_REPLY, MsgId, write_reply};
 
     use super::*;
@@ -196,6 +216,34 @@ mod tests {
         let message = answer.to_module();
         assert_eq!(message.waf_response, 302);
         assert_eq!(message.request_headers.first(), Some(&("X-Sigsci-Redirect".into(), "/no".into())));
+    }
+
+    fn with_page(body: Vec<u8>) -> Answer {
+        let text = r#"{"site":{"blockHTTPCode":403}}"#;
+        let action = Policy::from_json("policy.json", text).unwrap().site.block_action();
+        let page = Some(Page { content_type: "text/html", headers: &[("cache-control", "no-store")], body });
+        let verdict =
+            Box::new(Decision { action, page, ..Decision::pass(vec![Tag::Sqli], FollowUp::IfAnomalous) });
+        Answer::Judged(Judged { verdict, id: None, forged_tags: false, headers: Vec::new() })
+    }
+
+    #[test]
+    fn shows_a_page_only_to_filters_that_know_what_one_is() {
+        let answer = with_page(b"<p>wait</p>".to_vec());
+        for plain in [answer.to_module(), answer.to_filter(), answer.to_filter_speaking(PAGES - 1)] {
+            assert_eq!((plain.waf_response, plain.page.is_empty(), plain.page_headers.len()), (403, true, 0));
+        }
+        let shown = answer.to_filter_speaking(PAGES);
+        assert_eq!((&shown.page[..], &shown.page_type[..]), (&b"<p>wait</p>"[..], &b"text/html"[..]));
+        assert_eq!(shown.page_headers, [("cache-control".into(), "no-store".into())]);
+        assert_eq!(RpcMsgOut::decode(&shown.encode()).unwrap(), shown);
+    }
+
+    #[test]
+    fn sends_the_status_alone_where_a_page_is_too_long() {
+        assert_eq!(with_page(vec![b'x'; MAX_PAGE]).to_filter_speaking(PAGES).page.len(), MAX_PAGE);
+        let shown = with_page(vec![b'x'; MAX_PAGE + 1]);
+        assert_eq!(shown.to_filter_speaking(PAGES), shown.to_filter());
     }
 
     #[test]

@@ -256,7 +256,10 @@ fn headers(judged: &Judged, id: Option<&str>, tags: &str) -> Vec<(HeaderName, He
 fn page(judged: &Judged) -> Option<Page> {
     let page = judged.verdict.page.as_ref()?;
     let content_type = HeaderValue::from_static(page.content_type);
-    Some(Page { content_type, body: Bytes::copy_from_slice(&page.body) })
+    let headers = page.headers.iter();
+    let headers =
+        headers.filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_static(value))));
+    Some(Page { content_type, headers: headers.collect(), body: Bytes::copy_from_slice(&page.body) })
 }
 
 /// The edits of the response's headers; what can not stand in one is left out.

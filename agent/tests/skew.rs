@@ -44,6 +44,27 @@ fn answers_a_filter_of_version_1_in_version_1() {
     assert_eq!(body, wire::ACK);
 }
 
+const CHALLENGING: &str = r#"{"site": {"agentLevel": "block"}, "rules": [
+    {"type": "request", "reason": "browsers", "enabled": true, "groupOperator": "all",
+     "conditions": [{"type": "single", "field": "method", "operator": "equals", "value": "GET"}],
+     "actions": [{"type": "browserChallenge"}]}]}"#;
+
+#[test]
+fn sends_a_page_only_where_the_filter_knows_what_one_is() {
+    let agent = Agent::with_policy(CHALLENGING);
+    let (head, body) = ask(&agent, wire::PRE_REQUEST, "1", &vector("filter", "harmless"));
+    assert!(head.contains("\r\nx-portcullis-protocol: 1\r\n"), "{head}");
+    let answer = RpcMsgOut::decode(&body).unwrap();
+    assert_eq!((answer.waf_response, answer.page.is_empty()), (403, true));
+    assert!(!body.windows(4).any(|four| four == b"Page"), "keys that version 1 does not have");
+    for version in ["2", "7"] {
+        let (_, body) = ask(&agent, wire::PRE_REQUEST, version, &vector("filter", "harmless"));
+        let answer = RpcMsgOut::decode(&body).unwrap();
+        assert_eq!((answer.waf_response, &*answer.page_type), (403, &b"text/html; charset=utf-8"[..]));
+        assert!(answer.page.starts_with(b"<!doctype html>"), "{:?}", answer.page);
+    }
+}
+
 #[test]
 fn answers_a_later_filter_in_the_newest_version_that_both_speak() {
     let agent = Agent::blocking();
@@ -58,6 +79,6 @@ fn refuses_a_caller_that_names_no_version() {
     for version in ["0", "", "new", "99999"] {
         let (head, body) = ask(&agent, wire::PRE_REQUEST, version, &vector("filter", "attack"));
         assert!(head.starts_with("HTTP/1.1 400 "), "{version}: {head}");
-        assert!(String::from_utf8_lossy(&body).contains("speaks up to 1"), "{body:?}");
+        assert!(String::from_utf8_lossy(&body).contains("speaks up to 2"), "{body:?}");
     }
 }

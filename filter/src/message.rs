@@ -158,10 +158,13 @@ impl Facts {
 
     /// Whether the request opens a stream that has no end to wait for: its frames must flow both ways at once.
     pub(crate) fn is_stream(&self) -> bool {
+        self.headers.first(":method") == Some(b"CONNECT") || self.is_upgrade() || self.is_grpc()
+    }
+
+    /// Whether the client speaks gRPC: hosts put the body of an answer into a header of theirs for it.
+    pub(crate) fn is_grpc(&self) -> bool {
         let media = self.headers.first("content-type").unwrap_or_default();
-        self.headers.first(":method") == Some(b"CONNECT")
-            || self.is_upgrade()
-            || media.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+        media.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
     }
 
     /// The host tunnels only where both headers agree. One that announces a body is judged by that body, or the

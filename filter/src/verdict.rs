@@ -21,6 +21,19 @@ pub struct Verdict {
     pub edits: Vec<Edit>,
     /// Whether the agent is to be asked again once the response's headers are there.
     pub response: Response,
+    /// What a client that is stopped is shown.
+    pub page: Option<Page>,
+}
+
+/// A body in the place of the filter's own text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The media type.
+    pub content_type: Vec<u8>,
+    /// Headers that go with it, names in lower case; none is the media type.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Not empty.
+    pub body: Vec<u8>,
 }
 
 /// A change to the response's headers. Names are in lower case.
@@ -112,6 +125,27 @@ impl Verdict {
                 .collect(),
             edits: message.resp_actions.iter().filter_map(Edit::read).take(MAX_HEADERS).collect(),
             response: if message.ask_response { Response::Asked } else { Response::Free },
+            page: Page::read(message),
+        })
+    }
+}
+
+impl Page {
+    /// Reads the page of an answer; none where there is none, or one that cannot be sent as it is.
+    fn read(message: &RpcMsgOut<'_>) -> Option<Self> {
+        let (body, content_type) = (&message.page, &message.page_type);
+        let fits =
+            (1..=http::MAX_PAGE).contains(&body.len()) && !content_type.is_empty() && is_value(content_type);
+        let may_go =
+            |name: &[u8]| may_add(name) && !is_reserved(name) && !name.eq_ignore_ascii_case(b"content-type");
+        let headers = message.page_headers.iter().filter(|(name, value)| may_go(name) && is_value(value));
+        fits.then(|| Self {
+            content_type: content_type.to_vec(),
+            headers: headers
+                .take(MAX_HEADERS)
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
+                .collect(),
+            body: body.to_vec(),
         })
     }
 }

@@ -165,6 +165,12 @@ impl Reply {
         Self::agent(message.encode())
     }
 
+    /// A message of an agent that agreed on this version of the protocol.
+    pub fn message_in(version: &str, message: &RpcMsgOut<'_>) -> Self {
+        let pairs = [("content-type", http::CONTENT_TYPE), (http::VERSION_HEADER, version)];
+        Self { body: message.encode(), ..Self::http(200, &pairs) }
+    }
+
     /// The agent's word that it has a report.
     pub fn ack() -> Self {
         Self::agent(http::ACK.to_vec())

@@ -100,8 +100,17 @@ pub struct Added {
 pub struct Page {
     /// Media type.
     pub content_type: &'static str,
+    /// Headers that go with it: names in lower case, and values.
+    pub headers: &'static [(&'static str, &'static str)],
     /// The bytes.
     pub body: Vec<u8>,
+}
+
+impl Page {
+    /// All its headers, the media type first.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        [("content-type", self.content_type)].into_iter().chain(self.headers.iter().copied())
+    }
 }
 
 /// An edit of the response's headers.

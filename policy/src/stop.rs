@@ -41,8 +41,11 @@ impl<'a> Run<'a> {
             }
             Effect::Deceive => {
                 self.add("DECEPTION", "DECEPTION".into());
-                let page =
-                    Page { content_type: "text/html; charset=utf-8", body: WRONG_LOGIN.as_bytes().to_vec() };
+                let page = Page {
+                    content_type: "text/html; charset=utf-8",
+                    headers: &[("cache-control", "no-store")],
+                    body: WRONG_LOGIN.as_bytes().to_vec(),
+                };
                 Some(Stop { action: Action::status(401), page: Some(page), cause })
             }
             Effect::Challenge => {

@@ -20,9 +20,13 @@ pub const CONTENT_TYPE: &str = "application/x-msgpack";
 pub const VERSION_HEADER: &str = "x-portcullis-protocol";
 /// Value of [`VERSION_HEADER`]: the newest version that this side speaks. It speaks all before it too, since a version only
 /// adds keys, which older readers pass over.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 /// [`VERSION`] as a number.
-pub const NEWEST: u16 = 1;
+pub const NEWEST: u16 = 2;
+/// The first version in which an answer can hold a page for a client that is stopped.
+pub const PAGES: u16 = 2;
+/// Bytes of a page; a longer one is not sent, and the client gets the status alone.
+pub const MAX_PAGE: usize = 32 * 1024;
 /// Body of the answer to a report: the integer 0.
 pub const ACK: &[u8] = &[0x00];
 
@@ -51,8 +55,9 @@ mod tests {
     fn agrees_on_the_newest_that_both_speak() {
         assert_eq!(VERSION, NEWEST.to_string());
         assert_eq!(agreed(b"1"), Some(1));
+        assert_eq!(agreed(VERSION.as_bytes()), Some(NEWEST));
         // A caller of a later release.
-        assert_eq!(agreed(b"2"), Some(NEWEST));
+        assert_eq!(agreed(b"3"), Some(NEWEST));
         assert_eq!(agreed(b"9999"), Some(NEWEST));
     }
 
@@ -66,7 +71,7 @@ mod tests {
 
     #[test]
     fn reads_no_answer_that_is_newer_than_itself() {
-        assert!(is_readable(b"1"));
+        assert!((1..=NEWEST).all(|version| is_readable(version.to_string().as_bytes())));
         assert!(!is_readable((NEWEST + 1).to_string().as_bytes()));
     }
 }

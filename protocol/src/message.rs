@@ -248,6 +248,16 @@ pub struct RpcMsgOut<'a> {
     /// The agent wants to be asked about the response before it goes out. For our filter only.
     #[serde(rename = "AskResponse", default, deserialize_with = "lenient::flag")]
     pub ask_response: bool,
+    /// What a client that is stopped is shown in the place of the filter's own text, empty for that text. For our filter
+    /// only, and only where it speaks [`PAGES`](crate::http::PAGES).
+    #[serde(rename = "Page", default)]
+    pub page: ByteStr<'a>,
+    /// The page's media type.
+    #[serde(rename = "PageType", default)]
+    pub page_type: ByteStr<'a>,
+    /// Headers that go with the page.
+    #[serde(rename = "PageHeaders", default, deserialize_with = "lenient::pairs")]
+    pub page_headers: Vec<Pair<'a>>,
 }
 
 impl<'a> RpcMsgOut<'a> {
@@ -263,12 +273,15 @@ impl<'a> RpcMsgOut<'a> {
     /// Writes the message in the form that every module reads: `WAFResponse` first and of a fixed width, no `str 8`,
     /// no binary, no nil, and `RespActions` only where there are any.
     pub fn encode(&self) -> Vec<u8> {
-        let mut map = Map::with_capacity(256);
+        let mut map = Map::with_capacity(256 + self.page.len());
         map.verdict("WAFResponse", self.waf_response);
         map.str("RequestID", &self.request_id);
         map.pairs("RequestHeaders", &self.request_headers);
         map.maybe_actions("RespActions", &self.resp_actions);
         map.flag("AskResponse", self.ask_response);
+        map.maybe_str("Page", &self.page);
+        map.maybe_str("PageType", &self.page_type);
+        map.maybe_pairs("PageHeaders", &self.page_headers);
         map.finish()
     }
 }

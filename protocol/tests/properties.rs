@@ -62,7 +62,7 @@ prop_compose! {
         actions in vec((any::<i8>(), vec(string(), 0..3)), 0..3),
     ) -> RpcMsgOut<'static> {
         let resp_actions = actions.into_iter().map(|(code, args)| RespAction { code, args }).collect();
-        RpcMsgOut { waf_response, request_id, request_headers, resp_actions, ask_response: false }
+        RpcMsgOut { waf_response, request_id, request_headers, resp_actions, ..RpcMsgOut::default() }
     }
 }
 
@@ -84,7 +84,11 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_survives_the_wire(message in answer()) {
+    fn an_answer_survives_the_wire(
+        mut message in answer(), page in string(), page_type in string(), page_headers in pairs(), ask_response: bool,
+    ) {
+        (message.page, message.page_type, message.page_headers) = (page, page_type, page_headers);
+        message.ask_response = ask_response;
         let wire = message.encode();
         prop_assert_eq!(RpcMsgOut::decode(&wire).unwrap(), message);
     }

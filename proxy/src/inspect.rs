@@ -177,4 +177,6 @@ pub struct Outcome {
     pub took: Duration,
     /// The last upstream that was asked.
     pub upstream: Option<Arc<str>>,
+    /// Headers that go with it.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }

@@ -422,7 +422,8 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 fn block(status: StatusCode, location: Option<HeaderValue>, page: Option<Page>) -> Response<Answer> {
     let mut response = plain(status, "the request was blocked");
-    if let Some(Page { content_type, body }) = page {
+    if let Some(Page { content_type, headers, body }) = page {
+        response.headers_mut().extend(headers);
         response.headers_mut().insert(CONTENT_TYPE, content_type);
         *response.body_mut() = Answer::page(body);
     }

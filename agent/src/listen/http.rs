@@ -157,7 +157,7 @@ async fn answer(
     let reply = match call {
         Call::Ask => {
             let answer = service.pre_request(message).await?;
-            let message = answer.to_filter();
+            let message = answer.to_filter_speaking(version);
             service.debug.output(&message);
             message.encode().into()
         }

@@ -13,7 +13,7 @@ use crate::local::Reliance;
 use crate::message::Body;
 use crate::metrics::Counter;
 use crate::reports;
-use crate::verdict::{self, Decision, Verdict};
+use crate::verdict::{self, Decision, Page, Verdict};
 
 impl Stream {
     /// Judges by itself where that is enough; else asks.
@@ -65,12 +65,18 @@ impl Stream {
         let label = match verdict.decision {
             Decision::Block(status) => {
                 self.count(Counter::Blocked);
-                self.answer(host, status, &[], "portcullis_blocked");
+                let page = verdict.page.take().filter(|_| !self.facts.is_grpc());
+                self.answer(
+                    host,
+                    status,
+                    Words { page: page.as_ref(), ..Words::default() },
+                    "portcullis_blocked",
+                );
                 "block"
             }
             Decision::Redirect(status, ref location) => {
                 self.count(Counter::Redirected);
-                self.answer(host, status, &[(b"location", location)], "portcullis_redirected");
+                self.answer(host, status, Words::at(location), "portcullis_redirected");
                 "redirect"
             }
             Decision::Allow => {
@@ -111,9 +117,7 @@ impl Stream {
         if let Some(block) = self.plugin.local.as_ref().and_then(|local| local.stop(host, &found)) {
             self.plugin.blocked();
             self.code = block.status.into();
-            let location: [(&[u8], &[u8]); 1] = [(b"location", &block.location)];
-            let extra = if block.location.is_empty() { &[][..] } else { &location[..] };
-            self.answer(host, block.status, extra, "portcullis_blocked_locally");
+            self.answer(host, block.status, Words::at(&block.location), "portcullis_blocked_locally");
             let signals = found.tags.as_bytes();
             self.tell(host, Told { verdict: "local-block", signals, id: b"", reason: failure.name() });
             return Flow::Hold;
@@ -127,7 +131,7 @@ impl Stream {
                 Flow::Continue
             }
             OnFailure::Closed(status) => {
-                self.answer(host, status, &[], "portcullis_failed_closed");
+                self.answer(host, status, Words::default(), "portcullis_failed_closed");
                 Flow::Hold
             }
         }
@@ -183,18 +187,43 @@ impl Stream {
     }
 
     /// Answers in the application's place, once: a host may hang on a second answer.
-    pub(super) fn answer(&mut self, host: &impl Host, status: u16, extra: &[(&[u8], &[u8])], details: &str) {
+    pub(super) fn answer(&mut self, host: &impl Host, status: u16, words: Words<'_>, details: &str) {
         self.state = State::Blocked;
-        let mut pairs: Vec<(&[u8], &[u8])> =
-            vec![(b"content-type", b"text/plain"), (b"cache-control", b"no-store")];
-        pairs.extend_from_slice(extra);
+        let Words { page, location } = words;
+        let content_type = page.map_or(&b"text/plain"[..], |page| &page.content_type);
+        let extra = page.map(|page| page.headers.as_slice()).unwrap_or_default();
+        let mut pairs: Vec<(&[u8], &[u8])> = vec![(b"content-type", content_type)];
+        if !extra.iter().any(|(name, _)| name == b"cache-control") {
+            pairs.push((b"cache-control", b"no-store"));
+        }
+        pairs.extend(extra.iter().map(|(name, value)| (name.as_slice(), value.as_slice())));
+        if !location.is_empty() {
+            pairs.push((b"location", location));
+        }
         let headers = Headers::from_pairs(&pairs);
-        let answer = Answer { status, headers: &headers, body: b"request refused\n", details };
+        let body = page.map_or(&b"request refused\n"[..], |page| &page.body);
+        let answer = Answer { status, headers: &headers, body, details };
         if host.respond(&answer).is_err() {
             // A stream that cannot be answered must not wait for ever.
             self.count(Counter::HostErrors);
             self.check(host.reset());
         }
+    }
+}
+
+/// What a client is told beside a status.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Words<'a> {
+    /// In the place of the filter's own text.
+    page: Option<&'a Page>,
+    /// Where a client is sent, empty for nowhere.
+    location: &'a [u8],
+}
+
+impl<'a> Words<'a> {
+    /// Sends the client there.
+    pub(super) fn at(location: &'a [u8]) -> Self {
+        Self { page: None, location }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portcullis_protocol::{RpcMsgIn2, http};
 
+use super::act::Words;
 use super::tell::Told;
 use super::{Flow, State, Stream};
 use crate::breaker::Gate;
@@ -116,20 +117,20 @@ impl Stream {
                 self.edit(host)
             }
             Decision::Block(status) => {
-                self.refuse_response(host, verdict.code, status, &[]);
+                self.refuse_response(host, verdict.code, status, Words::default());
                 Flow::Hold
             }
             Decision::Redirect(status, ref location) => {
-                self.refuse_response(host, verdict.code, status, &[(b"location", location)]);
+                self.refuse_response(host, verdict.code, status, Words::at(location));
                 Flow::Hold
             }
         }
     }
 
-    fn refuse_response(&mut self, host: &impl Host, code: i32, status: u16, extra: &[(&[u8], &[u8])]) {
+    fn refuse_response(&mut self, host: &impl Host, code: i32, status: u16, words: Words<'_>) {
         self.code = code;
         self.count(Counter::ResponsesBlocked);
-        self.answer(host, status, extra, "portcullis_response_blocked");
+        self.answer(host, status, words, "portcullis_response_blocked");
         self.tell(host, Told { verdict: "response-block", ..Told::default() });
     }
 
@@ -141,7 +142,7 @@ impl Stream {
         match self.profile.on_failure {
             OnFailure::Open => self.edit(host),
             OnFailure::Closed(status) => {
-                self.answer(host, status, &[], "portcullis_failed_closed");
+                self.answer(host, status, Words::default(), "portcullis_failed_closed");
                 Flow::Hold
             }
         }

@@ -59,6 +59,42 @@ fn passes_on_only_headers_that_cannot_change_the_message() {
     assert_eq!(verdict.headers, expected.map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())));
 }
 
+fn page(body: &[u8], content_type: &'static str, headers: &[(&'static str, &'static str)]) -> Option<Page> {
+    let page_headers = headers.iter().map(|(name, value)| pair(name, value)).collect();
+    let message = RpcMsgOut { page: body.into(), page_type: content_type.into(), page_headers, ..code(403) };
+    let verdict = read(&message).unwrap();
+    assert_eq!(verdict.decision, Decision::Block(403));
+    verdict.page
+}
+
+#[test]
+fn takes_a_page_with_what_goes_with_it() {
+    let given = [
+        ("Cache-Control", "no-cache"),
+        ("content-type", "text/plain"),
+        ("X-SigSci-Tags", "SQLI"),
+        ("content-length", "1"),
+        ("x-split", "a\r\nb: c"),
+        ("bad name", "x"),
+    ];
+    let expected = Page {
+        content_type: b"text/html".to_vec(),
+        headers: vec![(b"cache-control".to_vec(), b"no-cache".to_vec())],
+        body: b"<p>".to_vec(),
+    };
+    assert_eq!(page(b"<p>", "text/html", &given), Some(expected));
+    assert_eq!(page(b"<p>", "text/html", &[("x-a", "1"); 1000]).unwrap().headers.len(), MAX_HEADERS);
+}
+
+#[test]
+fn takes_no_page_that_it_could_not_send_as_it_is() {
+    assert_eq!(page(b"", "text/html", &[]), None);
+    assert_eq!(page(b"<p>", "", &[]), None);
+    assert_eq!(page(b"<p>", "text/html\r\nx: y", &[]), None);
+    assert_eq!(page(&vec![b'x'; http::MAX_PAGE + 1], "text/html", &[]), None);
+    assert!(page(&vec![b'x'; http::MAX_PAGE], "text/html", &[]).is_some());
+}
+
 #[test]
 fn bounds_the_number_of_headers() {
     let many = RpcMsgOut { request_headers: vec![pair("x-a", "1"); 1000], ..code(200) };
@@ -85,7 +121,7 @@ fn names_each_shape_of_failure() {
     let verdict = code(200).encode();
     assert_eq!(with(&[good, typed], &verdict, three), Failure::Foreign);
     assert_eq!(with(&[good, versioned], &verdict, three), Failure::Foreign);
-    assert_eq!(with(&[good, typed, (http::VERSION_HEADER, "2")], &verdict, three), Failure::Foreign);
+    assert_eq!(with(&[good, typed, (http::VERSION_HEADER, "3")], &verdict, three), Failure::Foreign);
     assert_eq!(with(&[good, typed, versioned], b"<html>", three), Failure::Decode);
     for end in 0..verdict.len() {
         assert_eq!(with(&[good, typed, versioned], &verdict[..end], three), Failure::Decode, "{end}");
@@ -94,16 +130,18 @@ fn names_each_shape_of_failure() {
     assert_eq!(with(&[good, typed, versioned], &verdict, huge), Failure::Decode);
 }
 
-/// The answer of an agent that speaks another version, as vectors/http keeps it.
-fn read_kept(group: &str, name: &str) -> Result<Verdict, Failure> {
-    let file = include_str!("../../../vectors/http/v1.json");
+const V1: (&str, &str) = ("1", include_str!("../../../vectors/http/v1.json"));
+const V2: (&str, &str) = ("2", include_str!("../../../vectors/http/v2.json"));
+
+/// The answer of an agent that speaks this version, as vectors/http keeps it.
+fn read_kept((version, file): (&str, &str), group: &str, name: &str) -> Result<Verdict, Failure> {
     let group = &file[file.find(&format!("\"{group}\": {{")).unwrap()..];
     let (_, rest) = group.split_once(&format!("\"{name}\": \"")).unwrap();
     let hex = &rest[..rest.find('"').unwrap()];
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
     let body: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
     let mock = Mock::default();
-    let pairs = [(":status", "200"), ("content-type", http::CONTENT_TYPE), (http::VERSION_HEADER, "1")];
+    let pairs = [(":status", "200"), ("content-type", http::CONTENT_TYPE), (http::VERSION_HEADER, version)];
     let shape = ReplyShape { headers: 3, body: body.len() };
     *mock.reply.borrow_mut() = (headers(&pairs), body);
     Verdict::read(&mock, shape)
@@ -111,16 +149,30 @@ fn read_kept(group: &str, name: &str) -> Result<Verdict, Failure> {
 
 #[test]
 fn obeys_an_agent_of_version_1() {
-    assert_eq!(read_kept("agent", "allow").unwrap().decision, Decision::Allow);
-    let block = read_kept("agent", "block").unwrap();
+    assert_eq!(read_kept(V1, "agent", "allow").unwrap().decision, Decision::Allow);
+    let block = read_kept(V1, "agent", "block").unwrap();
     assert_eq!(block.decision, Decision::Block(406));
     assert_eq!(block.request_id, b"0123456789abcdef01234567");
-    assert_eq!(read_kept("agent", "redirect").unwrap().decision, Decision::Redirect(302, b"/sorry".to_vec()));
+    assert_eq!(
+        read_kept(V1, "agent", "redirect").unwrap().decision,
+        Decision::Redirect(302, b"/sorry".to_vec())
+    );
+}
+
+#[test]
+fn shows_the_page_of_an_agent_of_version_2() {
+    assert_eq!(read_kept(V2, "agent", "allow").unwrap().decision, Decision::Allow);
+    let stopped = read_kept(V2, "agent", "page").unwrap();
+    assert_eq!((stopped.decision, stopped.request_id.len()), (Decision::Block(403), 24));
+    let page = stopped.page.unwrap();
+    assert_eq!(page.body, b"<!doctype html>\n<p>One moment</p>\n");
+    assert_eq!(page.content_type, b"text/html; charset=utf-8");
+    assert_eq!(page.headers, [(b"cache-control".to_vec(), b"no-store".to_vec())]);
 }
 
 #[test]
 fn obeys_a_later_agent_that_answers_in_a_version_it_speaks() {
-    assert_eq!(read_kept("later", "agent").unwrap().decision, Decision::Block(406));
+    assert_eq!(read_kept(V1, "later", "agent").unwrap().decision, Decision::Block(406));
 }
 
 #[test]

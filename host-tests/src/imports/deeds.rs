@@ -268,7 +268,7 @@ fn call(
     };
     ensure!(trailers.is_empty() && timeout > 0, "call with trailers, or without a limit of time");
     ensure!(header("content-type").as_deref() == Some("application/x-msgpack"), "call of another type");
-    ensure!(header("x-portcullis-protocol").as_deref() == Some("1"), "call of another version");
+    ensure!(header("x-portcullis-protocol").as_deref() == Some("2"), "call of another version");
     let world = host.data_mut();
     ensure!(world.phase != Phase::Log, "called after the end, so that no reply could come");
     if cluster != CLUSTER {

@@ -13,7 +13,7 @@ fn shapes() -> Vec<(&'static str, Reply)> {
     let versioned = (http::VERSION_HEADER, http::VERSION);
     let html = Reply::http(200, &[("content-type", "text/html"), versioned]);
     let unversioned = Reply::http(200, &[typed]);
-    let other_version = Reply::http(200, &[typed, (http::VERSION_HEADER, "2")]);
+    let other_version = Reply::http(200, &[typed, (http::VERSION_HEADER, "3")]);
     vec![
         ("connect", Reply::local(503, "upstream connect error or disconnect/reset before headers")),
         ("garbled", Reply::local(502, "protocol error")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_detect::{Engine, Header, Request as Seen, Tag};
 use portcullis_host_tests::{Did, Reply, Request, Response, Settings, StreamId, Vm};
-use portcullis_protocol::{LocalFacts, ReportBatch, http};
+use portcullis_protocol::{LocalFacts, ReportBatch, RpcMsgIn, RpcMsgOut, http};
 
 use super::{asked, passed};
 
@@ -99,6 +99,35 @@ fn bodies_are_looked_at_in_both_modes() {
             ("local.facts_version", 7),
         ]);
     }
+}
+
+/// A challenge concerns requests in which nothing is found, and so does its answer, a cookie like any other.
+#[test]
+fn what_a_challenge_concerns_is_asked_about_with_its_answer() {
+    let challenging = LocalFacts { concerns: vec![vec![("path".into(), "/shop".into())]], ..facts() };
+    let mut vm = informed(LOCAL, &challenging);
+    local(&mut vm, &browser("/elsewhere"));
+    let page = RpcMsgOut {
+        waf_response: 403,
+        page: "<p>one moment</p>".into(),
+        page_type: "text/html".into(),
+        ..RpcMsgOut::default()
+    };
+    let stream = vm.open(&browser("/shop"));
+    vm.expect(&[asked()]);
+    vm.reply(stream, &Reply::message(&page));
+    vm.expect(&[Did::Answer(403)]);
+    assert_eq!(vm.answer(stream), Some((403, b"<p>one moment</p>".to_vec())));
+    let cookie = "portcullis_challenge=1790000000.17.0123456789abcdef0123456789abcdef.93715";
+    let stream = vm.open(&browser("/shop").header("cookie", cookie));
+    let messages = vm.messages();
+    let sent = RpcMsgIn::decode(&messages[0]).unwrap().headers_in;
+    assert!(sent.iter().any(|(name, value)| **name == *b"cookie" && **value == *cookie.as_bytes()));
+    vm.expect(&[asked()]);
+    vm.reply(stream, &Reply::verdict(200));
+    vm.expect(&passed());
+    assert!(vm.app(stream).complete);
+    vm.forget();
 }
 
 #[test]

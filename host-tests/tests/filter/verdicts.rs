@@ -154,3 +154,59 @@ fn measures_nothing_by_a_clock_of_its_own() {
     vm.expect(&passed());
     vm.expect_metrics(&PASSED);
 }
+
+fn page(body: &[u8]) -> RpcMsgOut<'_> {
+    RpcMsgOut {
+        waf_response: 403,
+        page: body.into(),
+        page_type: "text/html; charset=utf-8".into(),
+        page_headers: vec![("X-Page".into(), "1".into()), ("content-length".into(), "7".into())],
+        ..RpcMsgOut::default()
+    }
+}
+
+#[test]
+fn shows_the_agents_page_where_the_answer_holds_one() {
+    let mut vm = vm();
+    let stream = vm.open(&Request::get("/"));
+    vm.expect(&[asked()]);
+    vm.reply(stream, &Reply::message(&page(b"<p>one moment</p>")));
+    vm.expect(&[Did::Answer(403)]);
+    assert!(vm.app(stream).saw_nothing());
+    assert_eq!(vm.answer(stream), Some((403, b"<p>one moment</p>".to_vec())));
+    let given = [
+        ("content-type", "text/html; charset=utf-8"),
+        ("cache-control", "no-store"),
+        // None that frames the message: that is the proxy's business.
+        ("x-page", "1"),
+    ];
+    let given = given.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    assert_eq!(vm.answer_headers(stream), given);
+    vm.expect_metrics(&BLOCKED);
+}
+
+#[test]
+fn shows_its_own_text_to_callers_of_grpc_and_where_a_page_is_too_long() {
+    let long = vec![b'x'; portcullis_protocol::http::MAX_PAGE + 1];
+    let grpc = Request::post("/shop.Cart/Add").header("content-type", "application/grpc");
+    for (request, body) in [(grpc, &b"<p>one moment</p>"[..]), (Request::get("/"), &long)] {
+        let mut vm = vm();
+        let stream = vm.open(&request);
+        vm.expect(&[asked()]);
+        vm.reply(stream, &Reply::message(&page(body)));
+        vm.expect(&[Did::Answer(403)]);
+        assert_eq!(vm.answer(stream), Some((403, b"request refused\n".to_vec())));
+        vm.forget();
+    }
+}
+
+#[test]
+fn takes_an_older_agents_answer_for_what_it_is() {
+    let mut vm = vm();
+    let stream = vm.open(&Request::get("/"));
+    vm.expect(&[asked()]);
+    vm.reply(stream, &Reply::message_in("1", &RpcMsgOut { waf_response: 403, ..RpcMsgOut::default() }));
+    vm.expect(&[Did::Answer(403)]);
+    assert_eq!(vm.answer(stream), Some((403, b"request refused\n".to_vec())));
+    vm.expect_metrics(&BLOCKED);
+}

@@ -37,7 +37,7 @@ impl Challenged<'_> {
             .replace("@BITS@", &BITS.to_string())
             .replace("@COOKIE@", COOKIE)
             .replace("@LIFE@", &LIFE_SECONDS.to_string());
-        Page { content_type: "text/html; charset=utf-8", body: text.into_bytes() }
+        Page { content_type: "text/html; charset=utf-8", headers: HEADERS, body: text.into_bytes() }
     }
 
     /// Judges what stands in the cookie, at `now`.
@@ -85,6 +85,11 @@ fn zeros(hash: &[u8]) -> u32 {
 }
 
 const PAGE: &str = include_str!("page.html");
+/// Nobody but the client may keep the page, and it runs nothing but what is in it.
+const HEADERS: &[(&str, &str)] = &[
+    ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"),
+];
 /// Zero bits: some 130,000 hashes, a blink for a browser, an hour for a hundred thousand requests.
 const BITS: u32 = 17;
 const LIFE_SECONDS: u64 = 3600;

@@ -109,7 +109,7 @@ fn keeps_every_reply_under_the_limit_and_the_verdict_in_it() {
             request_id: "0123456789abcdef01234567".into(),
             request_headers: headers,
             resp_actions: vec![crate::RespAction { code: 1, args: vec!["X-A".into(), "b".into()] }],
-            ask_response: false,
+            ..RpcMsgOut::default()
         };
         let whole = message.encode().len() + 12 < MAX_REPLY;
         let id = MsgId::from_wire(&[0xcf, 1, 2, 3, 4, 5, 6, 7, 8]).unwrap();

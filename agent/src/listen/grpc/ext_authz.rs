@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use portcullis_policy::Page;
 use tonic::{Code, Request, Response, Status};
 
 use super::proto::auth::{CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse, RpcStatus};
@@ -56,7 +57,7 @@ fn response(reply: &Reply) -> CheckResponse {
         Decision::Deny { status, location } => {
             let page = reply.page.as_ref();
             let told = location.as_deref().map(|location| ("location", location));
-            let told = told.into_iter().chain(page.map(|page| ("content-type", page.content_type)));
+            let told = told.into_iter().chain(page.into_iter().flat_map(Page::all_headers));
             let headers = told.map(|(name, value)| header(name, value, In::Value)).collect();
             let status = Some(HttpStatus { code: i32::from(*status) });
             let body = page.map(|page| String::from_utf8_lossy(&page.body).into_owned()).unwrap_or_default();

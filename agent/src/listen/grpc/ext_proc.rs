@@ -328,7 +328,7 @@ impl Exchange {
         details: &str,
     ) -> ProcessingResponse {
         let told = location.map(|location| ("location", location));
-        let told = told.into_iter().chain(page.map(|page| ("content-type", page.content_type)));
+        let told = told.into_iter().chain(page.into_iter().flat_map(Page::all_headers));
         let set_headers = told.map(|(name, value)| header(name, value, In::RawValue)).collect();
         let body = page.map(|page| Bytes::copy_from_slice(&page.body)).unwrap_or_default();
         let code = i64::from(status);
