@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod browser;
+pub mod challenge;
 pub mod client;
 pub mod config;
 pub mod process;

@@ -16,6 +16,8 @@ pub(crate) const NGHTTP: Program = Program { name: "nghttp", package: "nghttp2-c
 pub(crate) const H2LOAD: Program = Program { name: "h2load", package: "nghttp2-client" };
 pub(crate) const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 pub(crate) const OPENSSL: Program = Program { name: "openssl", package: "openssl" };
+pub(crate) const CHROMIUM: Program = Program { name: "chromium", package: "chromium" };
+pub(crate) const CHROMEDRIVER: Program = Program { name: "chromedriver", package: "chromium-driver" };
 pub(crate) const WRK: Program = Program { name: "wrk", package: "wrk" };
 
 /// Sees to it that all of them are on PATH.

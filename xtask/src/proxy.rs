@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::command::{MEMBERS, cargo, root, run as run_command, target};
-use crate::programs::{self, CURL, H2LOAD, NGHTTP, NGINX, OPENSSL};
+use crate::programs::{self, CHROMEDRIVER, CHROMIUM, CURL, H2LOAD, NGHTTP, NGINX, OPENSSL};
 use crate::pypi;
 
 /// What the peers in Python are made of.
@@ -13,7 +13,7 @@ const REQUIREMENTS: &str = "e2e/tests/proxy/peers/requirements.txt";
 
 /// Runs the group.
 pub(crate) fn test() -> Result<()> {
-    programs::provide(&[CURL, NGHTTP, H2LOAD, NGINX, OPENSSL])?;
+    programs::provide(&[CURL, NGHTTP, H2LOAD, NGINX, OPENSSL, CHROMIUM, CHROMEDRIVER])?;
     let packages = pypi::install("proxy", &root()?.join(REQUIREMENTS))?;
     let agent = agent()?;
     // Each test starts an agent of its own: few at a time, or their timeouts measure the machine.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{MEMBERS, cargo, run as run_command};
+use crate::programs::{self, CHROMEDRIVER, CHROMIUM};
 use crate::run::Parts;
 use crate::{check, deploy, fuzz, modules, nginx, proxy, wasm};
 
@@ -137,6 +138,7 @@ fn host() -> Result<()> {
 }
 
 fn envoy() -> Result<()> {
+    programs::provide(&[CHROMIUM, CHROMEDRIVER])?;
     let parts = Parts::provide()?;
     // Each test starts an Envoy and an agent of its own: few at a time, or their timeouts measure the machine.
     let mut tests = cargo(&["test", "--test", "envoy"])?;

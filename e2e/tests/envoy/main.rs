@@ -15,6 +15,7 @@ mod failures;
 mod grpc;
 mod local;
 mod matrix;
+mod pages;
 mod path;
 mod policy;
 mod scripted;

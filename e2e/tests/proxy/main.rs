@@ -8,6 +8,7 @@
 )]
 
 mod bodies;
+mod browser;
 mod floods;
 mod framing;
 mod headers;
