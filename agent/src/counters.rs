@@ -117,6 +117,7 @@ counters! {
         flagged_info "info" "Clients flagged, whose attacks are marked."
         unflagged "expired" "Flags that are over."
         rate_limited "rate_limited" "Times that a client reached a rate limit."
+        thresholds_reached "reached" "Times that a client's count came to a threshold."
     }
     "waf_log_lines_lost" "reason" "Lines of the agent's own log that are not in it" {
         log_failed "failed" "Log lines that could not be written to the log."

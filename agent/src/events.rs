@@ -23,6 +23,23 @@ pub struct Event {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "Type", rename_all = "kebab-case", rename_all_fields = "PascalCase")]
 pub enum What {
+    /// A client's count came to a threshold.
+    ThresholdReached {
+        /// Whose address; anonymised where the site asks for that.
+        source: IpAddr,
+        /// What the threshold's flags mean: `flagged` or `info`.
+        action: &'static str,
+        /// The signal that is counted.
+        signal: String,
+        /// The threshold's name.
+        threshold: String,
+        /// Seconds over which it counts.
+        window: u32,
+        /// How many there are.
+        count: u32,
+        /// How many it takes.
+        limit: u32,
+    },
     /// A client reached a threshold and is flagged.
     Flagged {
         /// Whose address; anonymised where the site asks for that.

@@ -56,6 +56,18 @@ impl Outlets {
     ) {
         let show = |address: IpAddr| hidden.map_or(address, |hidden| hidden.of(address));
         match event {
+            OfPolicy::Reached { client, threshold, signal, kind, interval, count, limit } => {
+                counters.thresholds_reached.add();
+                self.event(What::ThresholdReached {
+                    source: show(client.address()),
+                    action: kind.as_str(),
+                    signal: signal.to_string(),
+                    threshold: threshold.to_string(),
+                    window: interval.seconds(),
+                    count: *count,
+                    limit: *limit,
+                });
+            }
             OfPolicy::Flagged { flag, threshold, interval, count } => {
                 match flag.kind {
                     FlagKind::Block => counters.flagged.add(),

@@ -61,8 +61,10 @@ fn blocks_attacks_of_a_flagged_address_and_nothing_else() {
     let lines: Vec<serde_json::Value> =
         events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let types: Vec<_> = lines.iter().map(|line| line["Type"].as_str().unwrap()).collect();
-    assert_eq!(types, ["policy-loaded", "flagged"]);
-    assert_eq!((&lines[1]["Source"], &lines[1]["Count"]), (&"192.0.2.7".into(), &5.into()));
+    assert_eq!(types, ["policy-loaded", "threshold-reached", "flagged"]);
+    let reached = ["Source", "Window", "Count", "Limit"].map(|key| lines[1][key].to_string());
+    assert_eq!(reached, ["\"192.0.2.7\"", "60", "5", "5"]);
+    assert_eq!((&lines[2]["Source"], &lines[2]["Count"]), (&"192.0.2.7".into(), &5.into()));
 }
 
 #[test]

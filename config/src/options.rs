@@ -75,8 +75,9 @@ table! {
         "log-format" log_format: LogFormat = "text", Active, "What a log line looks like.";
         "waf-data-log" waf_data_log: Optional<PathBuf> = "", Active, "One JSON line a request with signals, secrets redacted. Opened again on SIGHUP.";
         "waf-data-log-all" waf_data_log_all: bool = "false", Active, "One JSON line for every request, to waf-data-log; the response of every request is then asked for.";
-        "events-log" events_log: Optional<PathBuf> = "", Active, "One JSON line an event: flagged, expired, rate limited, policy loaded. Opened again on SIGHUP.";
-        "otlp-logs-url" otlp_logs_url: String = "", Active, "OpenTelemetry collector that gets the records of waf-data-log, OTLP over HTTP: http://HOST:4318/v1/logs.";
+        "events-log" events_log: Optional<PathBuf> = "", Active, "One JSON line an event: threshold reached, flagged, expired, rate limited, policy loaded. Opened again on SIGHUP.";
+        "otlp-logs-url" otlp_logs_url: String = "", Active, "OpenTelemetry collector that gets the records of waf-data-log, OTLP over HTTP: http://HOST:4318/v1/logs or https://.";
+        "otlp-ca-roots" otlp_ca_roots: Optional<PathBuf> = "", Active, "Roots that an https otlp-logs-url is checked against, PEM. Default: the system's. Read at start.";
         "debug-log-all-the-things" debug_log_all_the_things: bool = "false", Active, "Turns every debug log on.";
         "debug-log-blocked-requests" debug_log_blocked_requests: bool = "false", Active, "A line a blocked request.";
         "debug-log-config-updates" debug_log_config_updates: u8 = "0", Active, "1: a line a policy update; 2: with details.";

@@ -17,11 +17,11 @@ impl<'a> Run<'a> {
         let Some(client) = self.client else { return };
         let attacks = self.decision.tags.iter().filter(|tag| tag.kind() == Kind::Attack).count();
         let attacks = u16::try_from(attacks).unwrap_or(u16::MAX);
-        let mut counted: Vec<(&Counted, Counts)> = Vec::new();
+        let mut counted: Vec<(&Counted, Counts, u16)> = Vec::new();
         let mut reached: [Option<(&'a Threshold, u32)>; 2] = [None, None];
         for threshold in &self.policy.thresholds {
-            let counts = match counted.iter().find(|(known, _)| **known == threshold.counted) {
-                Some((_, counts)) => *counts,
+            let (counts, more) = match counted.iter().find(|(known, ..)| **known == threshold.counted) {
+                Some((_, counts, more)) => (*counts, *more),
                 None => {
                     let more = match &threshold.counted {
                         Counted::Attacks => attacks,
@@ -31,8 +31,8 @@ impl<'a> Run<'a> {
                         continue;
                     }
                     let counts = self.state.count(client, threshold.counted.id(), more, self.now);
-                    counted.push((&threshold.counted, counts));
-                    counts
+                    counted.push((&threshold.counted, counts, more));
+                    (counts, more)
                 }
             };
             let count = counts.over(threshold.interval);
@@ -40,9 +40,14 @@ impl<'a> Run<'a> {
                 let (of, seconds) = (threshold.threshold, threshold.interval.seconds());
                 format!("threshold {}: {count} of {of} within {seconds} s", threshold.name)
             });
+            let is_reached = count >= threshold.threshold;
+            // Told once, not for each that comes after it.
+            if is_reached && count.saturating_sub(u32::from(more)) < threshold.threshold {
+                self.decision.events.push(reached_now(client, threshold, count));
+            }
             let [block, log] = &mut reached;
             let first = if threshold.kind == FlagKind::Block { block } else { log };
-            if count >= threshold.threshold && first.is_none() {
+            if is_reached && first.is_none() {
                 *first = Some((threshold, count));
             }
         }
@@ -67,6 +72,11 @@ impl<'a> Run<'a> {
             self.say(|| {
                 format!("threshold {} is reached: client {} is flagged", threshold.name, client.address())
             });
+            let reached = reached_now(client, threshold, count);
+            // A threshold that was lowered, or whose last flag is over, is reached without a count that comes to it.
+            if !self.decision.events.contains(&reached) {
+                self.decision.events.push(reached);
+            }
             let name = Arc::clone(&threshold.name);
             self.decision.events.push(Event::Flagged {
                 flag,
@@ -137,5 +147,17 @@ impl<'a> Run<'a> {
                 _ => {}
             }
         }
+    }
+}
+
+fn reached_now(client: Client, threshold: &Threshold, count: u32) -> Event {
+    Event::Reached {
+        client,
+        threshold: Arc::clone(&threshold.name),
+        signal: threshold.counted.name().into(),
+        kind: threshold.kind,
+        interval: threshold.interval,
+        count,
+        limit: threshold.threshold,
     }
 }

@@ -6,7 +6,7 @@ use portcullis_detect::{Signal, Signals, Tag};
 
 use crate::respond::Remembered;
 use crate::site::{BlockCode, Redirect};
-use crate::state::{Change, Flag, FlagKind, Interval};
+use crate::state::{Change, Client, Flag, FlagKind, Interval};
 
 /// What happens to the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +127,23 @@ pub enum HeaderEdit {
 /// What happened beside the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A client's count came to a threshold, whether or not that flagged the client.
+    Reached {
+        /// The client.
+        client: Client,
+        /// The threshold's name.
+        threshold: Arc<str>,
+        /// The signal that is counted.
+        signal: Arc<str>,
+        /// What its flags mean.
+        kind: FlagKind,
+        /// Its interval.
+        interval: Interval,
+        /// How many there are within that.
+        count: u32,
+        /// How many it takes.
+        limit: u32,
+    },
     /// A threshold was reached, and flagged the client. To be in a journal before the verdict is given.
     Flagged {
         /// The flag.
@@ -152,7 +169,7 @@ impl Event {
     pub fn change(&self) -> Option<Change> {
         match self {
             Self::Flagged { flag, .. } => Some(Change::Set(flag.clone())),
-            Self::RateLimited { .. } => None,
+            Self::Reached { .. } | Self::RateLimited { .. } => None,
         }
     }
 

@@ -28,8 +28,10 @@ fn fifty_attacks_within_a_minute_flag_and_only_attacks_are_blocked_then() {
     }
     let fiftieth = request(IP, "/", &["SQLI"]).decide(&policy, &state, START + 49_000);
     assert_eq!(fiftieth.code(), 200);
-    let [Event::Flagged { flag, count, .. }] = &fiftieth.events[..] else { panic!("{:?}", fiftieth.events) };
-    assert_eq!((flag.kind, flag.until, *count), (FlagKind::Block, START + 649_000, 50));
+    let [Event::Reached { limit, .. }, Event::Flagged { flag, count, .. }] = &fiftieth.events[..] else {
+        panic!("{:?}", fiftieth.events)
+    };
+    assert_eq!((flag.kind, flag.until, *count, *limit), (FlagKind::Block, START + 649_000, 50, 50));
     let blocked = request(IP, "/", &["XSS"]).decide(&policy, &state, START + 50_000);
     assert_eq!((blocked.code(), blocked.cause), (406, Some(Cause::Flagged { cause: "attacks".into() })));
     assert_eq!(clean(&policy, &state, 50), 200);
@@ -49,7 +51,7 @@ fn forty_attacks_a_minute_flag_by_the_ten_minutes() {
     for number in 0..400_u64 {
         // 40 a minute.
         let decision = request(IP, "/", &["SQLI"]).decide(&policy, &state, START + number * 1_500);
-        if let Some(Event::Flagged { interval, .. }) = decision.events.first() {
+        if let Some(Event::Flagged { interval, .. }) = decision.events.last() {
             flagged = Some((number + 1, interval.seconds()));
             break;
         }
@@ -65,6 +67,50 @@ fn a_few_attacks_an_hour_never_flag() {
         let decision = request(IP, "/", &["SQLI"]).decide(&policy, &state, START + number * 2_500);
         assert!(decision.events.is_empty(), "{number}");
     }
+}
+
+/// The thresholds that each request came to, by their interval, and whether it flagged.
+fn reached(policy: &Policy, state: &State, millis: u64) -> (Vec<u32>, bool) {
+    let decision = request(IP, "/", &["SQLI"]).decide(policy, state, START + millis);
+    let reached = decision.events.iter().filter_map(|event| match event {
+        Event::Reached { interval, count, limit, .. } => {
+            assert!(count >= limit);
+            Some(interval.seconds())
+        }
+        Event::Flagged { .. } | Event::RateLimited { .. } => None,
+    });
+    (reached.collect(), decision.events.iter().any(Event::blocks))
+}
+
+#[test]
+fn each_threshold_that_a_count_comes_to_is_told_once_and_flags_where_no_flag_holds() {
+    let (policy, state) = (site("block"), state());
+    for number in 1..=2_000 {
+        let expected = match number {
+            50 => (vec![60], true),
+            350 => (vec![600], false),
+            1800 => (vec![3600], false),
+            _ => (vec![], false),
+        };
+        assert_eq!(reached(&policy, &state, number), expected, "{number}");
+    }
+    // The minute is over: coming to the threshold once more is told once more.
+    let later = |number: u64| reached(&policy, &state, 120_000 + number).0;
+    assert!((1..50).all(|number| later(number).is_empty()));
+    assert_eq!(later(50), [60]);
+}
+
+#[test]
+fn a_threshold_that_is_reached_again_when_its_flag_is_over_is_told_with_the_flag() {
+    let alert = json!({"tagName": "SQLI", "longName": "many", "interval": 10, "threshold": 2, "enabled": true,
+        "action": "flagged", "blockDurationSeconds": 60});
+    let policy = policy(&json!({"site": {"agentLevel": "block"}, "alerts": [alert]}));
+    let state = state();
+    assert_eq!(reached(&policy, &state, 0), (vec![], false));
+    assert_eq!(reached(&policy, &state, 1_000), (vec![600], true));
+    assert_eq!(reached(&policy, &state, 2_000), (vec![], false));
+    // The count never fell, so nothing came to the threshold; the flag says by what.
+    assert_eq!(reached(&policy, &state, 90_000), (vec![600], true));
 }
 
 #[test]
@@ -113,7 +159,7 @@ fn block_alerts_and_log_alerts_do_not_compete() {
         let decision = request(IP, "/", &[tag]).decide(&policy, &state, START + second * 1000);
         let flags = decision.events.iter().filter_map(|event| match event {
             Event::Flagged { flag, .. } => Some((flag.kind, flag.cause.to_string())),
-            Event::RateLimited { .. } => None,
+            Event::Reached { .. } | Event::RateLimited { .. } => None,
         });
         flags.collect()
     };
@@ -138,7 +184,7 @@ fn a_restart_forgets_neither_flags_nor_counts() {
     after.import(&snapshot, START + 50_000).unwrap();
     // The fiftieth of the minute, thirty of them on the other side of the restart.
     let decision = request(IP, "/", &["SQLI"]).decide(&policy, &after, START + 50_000);
-    assert_eq!(decision.events.len(), 1);
+    assert_eq!(decision.events.iter().filter(|event| event.blocks()).count(), 1);
     assert_eq!(attack(&policy, &after, 51), 406);
     // A crash before the next snapshot: the journal has the flag.
     let journal: Vec<u8> =
