@@ -1,8 +1,9 @@
-//! Records sent to an OpenTelemetry collector: OTLP over HTTP, in JSON.
+//! Records sent to an OpenTelemetry collector: OTLP over HTTP, in JSON, with TLS or without.
 //!
 //! Records wait in a bounded queue, go out in batches, and are tried again where the collector says that it is busy or
 //! does not answer. What finds no place or no taker is dropped and counted: a collector never slows an answer.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,17 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use portcullis_proxy::{TlsError, client_config};
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tracing::{debug, warn};
 
 use crate::counters::Counters;
@@ -48,6 +54,8 @@ pub struct Exporter {
     queue: Receiver<Box<Record>>,
     ending: Arc<Notify>,
     target: Target,
+    /// How TLS is spoken; none where the target is plain.
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     hostname: Arc<str>,
     counters: Arc<Counters>,
 }
@@ -55,15 +63,35 @@ pub struct Exporter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     authority: String,
-    address: String,
+    /// Without brackets.
+    host: String,
+    port: u16,
     path: String,
+    scheme: Scheme,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
 }
 
 /// Why there is nowhere to send to.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("otlp-logs-url: {url:?} is not http://HOST:PORT/PATH")]
-pub struct OtlpError {
-    url: String,
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OtlpError {
+    /// That is no address of a collector.
+    #[error("otlp-logs-url: {url:?} is not http://HOST:PORT/PATH or https://HOST:PORT/PATH")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// Roots are given and nothing is checked against them.
+    #[error("otlp-ca-roots: otlp-logs-url is not https")]
+    Plain,
+    /// The roots can not be used.
+    #[error("otlp-ca-roots")]
+    Roots(#[from] TlsError),
 }
 
 enum Failure {
@@ -74,22 +102,32 @@ enum Failure {
 }
 
 impl Otlp {
-    /// Sends to `url`, of which the path may be left out; at most `most` records wait.
+    /// Sends to `url`, of which the path may be left out; at most `most` records wait. `roots` is a file of those that an
+    /// https collector's certificate is checked against, in the place of the system's.
     ///
     /// # Errors
     ///
-    /// When `url` is none.
+    /// When `url` is none, or the roots can not be used.
     pub fn new(
-        url: &str,
+        (url, roots): (&str, Option<&Path>),
         most: usize,
         hostname: Arc<str>,
         counters: &Arc<Counters>,
     ) -> Result<(Self, Exporter), OtlpError> {
-        let target = target(url).ok_or_else(|| OtlpError { url: url.to_owned() })?;
+        let unfit = || OtlpError::Url { url: url.to_owned() };
+        let target = target(url).ok_or_else(unfit)?;
+        let tls = match (target.scheme, roots) {
+            (Scheme::Http, None) => None,
+            (Scheme::Http, Some(_)) => return Err(OtlpError::Plain),
+            (Scheme::Https, roots) => {
+                let name = ServerName::try_from(target.host.clone()).map_err(|_| unfit())?;
+                Some((client_config(roots)?, name))
+            }
+        };
         let (sender, queue) = channel(most);
         let ending = Arc::new(Notify::new());
         let otlp = Self { queue: sender, ending: Arc::clone(&ending), counters: Arc::clone(counters) };
-        Ok((otlp, Exporter { queue, ending, target, hostname, counters: Arc::clone(counters) }))
+        Ok((otlp, Exporter { queue, ending, target, tls, hostname, counters: Arc::clone(counters) }))
     }
 
     /// Has `record` sent; where too many wait it is dropped, and counted.
@@ -167,8 +205,21 @@ impl Exporter {
     }
 
     async fn attempt(&self, body: Bytes) -> Result<(), Failure> {
-        let passing = |error: &dyn std::error::Error| Failure::Passing(error.to_string());
-        let stream = TcpStream::connect(&self.target.address).await.map_err(|error| passing(&error))?;
+        let address = (self.target.host.as_str(), self.target.port);
+        let stream = TcpStream::connect(address).await.map_err(|error| passing(&error))?;
+        match &self.tls {
+            None => self.post(stream, body).await,
+            Some((config, name)) => {
+                let stream = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await;
+                self.post(stream.map_err(|error| passing(&error))?, body).await
+            }
+        }
+    }
+
+    async fn post<S>(&self, stream: S, body: Bytes) -> Result<(), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let (mut client, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| passing(&error))?;
         // Ends with the request: nothing is sent on it again.
@@ -205,6 +256,10 @@ impl Exporter {
             "scopeLogs": [{ "scope": { "name": "portcullis.requests" }, "logRecords": records }],
         }] })
     }
+}
+
+fn passing(error: &dyn std::error::Error) -> Failure {
+    Failure::Passing(error.to_string())
 }
 
 /// A record as a log record: what can be searched for as attributes, all of it as the body.
@@ -250,16 +305,19 @@ fn int(key: &str, value: i64) -> Value {
 
 fn target(url: &str) -> Option<Target> {
     let uri: Uri = url.parse().ok()?;
-    if uri.scheme_str() != Some("http") {
-        return None;
-    }
+    let scheme = match uri.scheme_str() {
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        _ => return None,
+    };
     let authority = uri.authority()?;
-    let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(4318));
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = authority.port_u16().unwrap_or(4318);
     let path = match uri.path() {
         "" | "/" => "/v1/logs".to_owned(),
         path => path.to_owned(),
     };
-    Some(Target { authority: authority.to_string(), address, path })
+    Some(Target { authority: authority.to_string(), host, port, path, scheme })
 }
 
 #[cfg(test)]
@@ -268,11 +326,26 @@ mod tests {
 
     #[test]
     fn knows_where_collectors_listen() {
-        let of = |url: &str| target(url).map(|target| (target.address, target.path));
-        assert_eq!(of("http://collector"), Some(("collector:4318".to_owned(), "/v1/logs".to_owned())));
-        assert_eq!(of("http://[::1]:80/x"), Some(("[::1]:80".to_owned(), "/x".to_owned())));
-        for url in ["", "collector:4318", "https://collector", "http://", "/v1/logs"] {
+        let of = |url: &str| {
+            let target = target(url)?;
+            Some((target.scheme, format!("{} {} {}", target.host, target.port, target.path)))
+        };
+        assert_eq!(of("http://collector"), Some((Scheme::Http, "collector 4318 /v1/logs".to_owned())));
+        assert_eq!(of("http://[::1]:80/x"), Some((Scheme::Http, "::1 80 /x".to_owned())));
+        assert_eq!(of("https://collector:443/x"), Some((Scheme::Https, "collector 443 /x".to_owned())));
+        for url in ["", "collector:4318", "ftp://collector", "http://", "/v1/logs"] {
             assert_eq!(of(url), None, "{url}");
         }
+    }
+
+    #[test]
+    fn refuses_roots_that_it_can_not_use() {
+        let counters = Arc::new(Counters::default());
+        let refused = |url: &str, roots: &str| {
+            let made = Otlp::new((url, Some(Path::new(roots))), 1, "agent".into(), &counters);
+            made.map(|_| ()).unwrap_err().to_string()
+        };
+        assert_eq!(refused("http://collector", "/roots.pem"), "otlp-ca-roots: otlp-logs-url is not https");
+        assert_eq!(refused("https://collector", "/nowhere/roots.pem"), "otlp-ca-roots");
     }
 }

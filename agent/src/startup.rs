@@ -122,7 +122,8 @@ fn outlets(
     if url.is_empty() {
         return Ok((outlets, None));
     }
-    let (otlp, exporter) = Otlp::new(url, records, hostname(settings), counters)?;
+    let roots = settings.otlp_ca_roots.as_ref().map(std::path::PathBuf::as_path);
+    let (otlp, exporter) = Otlp::new((url, roots), records, hostname(settings), counters)?;
     outlets.otlp = Some(otlp);
     Ok((outlets, Some(exporter)))
 }

@@ -256,22 +256,7 @@ fn sends_records_to_a_collector_and_tries_again_when_it_is_busy() {
     let mut bodies = ["503 Busy", "200 OK"].map(|answer| {
         let (stream, _) = collector.accept().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut reader = BufReader::new(&stream);
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        (&stream).write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n").as_bytes()).unwrap();
-        String::from_utf8(body).unwrap()
+        collect(stream, answer)
     });
     assert_eq!(bodies[0], bodies[1]);
     let told: serde_json::Value = serde_json::from_str(&std::mem::take(&mut bodies[1])).unwrap();
@@ -283,5 +268,70 @@ fn sends_records_to_a_collector_and_tries_again_when_it_is_busy() {
     let deadline = Instant::now() + PATIENCE;
     while !get(&admin, "/metrics").1.contains("waf_otlp_records_total{outcome=\"sent\"} 1\n") {
         assert!(Instant::now() < deadline);
+    }
+}
+
+/// Takes one request off a connection, answers it, and returns its body.
+fn collect(stream: impl Read + Write, answer: &str) -> String {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+    reader.get_mut().write_all(answer.as_bytes()).unwrap();
+    reader.get_mut().flush().unwrap();
+    String::from_utf8(body).unwrap()
+}
+
+#[test]
+fn sends_records_by_tls_to_a_collector_that_the_roots_vouch_for_and_to_no_other() {
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(std::sync::Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let config = std::sync::Arc::new(config);
+    for (roots, is_trusted) in [(&made, true), (&other, false)] {
+        let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://localhost:{}", collector.local_addr().unwrap().port());
+        let (agent, _) = agent(|command, dir| {
+            std::fs::write(dir.join("roots.pem"), roots.cert.pem()).unwrap();
+            command.env("SIGSCI_OTLP_LOGS_URL", &url).env("SIGSCI_OTLP_CA_ROOTS", dir.join("roots.pem"));
+            command.env("SIGSCI_CONTEXT_EXPIRATION", "10ms").env("SIGSCI_CLEANER_INTERVAL", "10ms");
+        });
+        assert_eq!(code(&agent), 406);
+        let (mut stream, _) = collector.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut connection = ServerConnection::new(std::sync::Arc::clone(&config)).unwrap();
+        let shaken = loop {
+            match connection.complete_io(&mut stream) {
+                Ok(_) if connection.is_handshaking() => {}
+                shaken => break shaken,
+            }
+        };
+        if is_trusted {
+            shaken.unwrap();
+            let told = collect(StreamOwned::new(connection, stream), "200 OK");
+            assert!(told.contains("XSS") && !told.contains("hunter2"), "{told}");
+        } else {
+            let refusal = shaken.and_then(|_| StreamOwned::new(connection, stream).read(&mut [0; 1]));
+            assert!(refusal.unwrap_err().to_string().contains("alert"));
+        }
     }
 }

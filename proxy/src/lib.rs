@@ -42,4 +42,4 @@ pub use crate::inspect::{
 };
 pub use crate::proxy::{Handle, Proxy, StartError};
 pub use crate::settings::{Listener, ServerTls, SettingsError, TlsVersion};
-pub use crate::tls::{TlsError, server as server_config};
+pub use crate::tls::{TlsError, client as client_config, server as server_config};

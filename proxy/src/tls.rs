@@ -71,6 +71,20 @@ pub fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, TlsErro
     Ok(Arc::new(config))
 }
 
+/// How a client speaks TLS with HTTP/1.1, to servers whose certificate the roots in a file vouch for; the system's roots
+/// where there is none.
+///
+/// # Errors
+/// Where the file is unreadable.
+pub fn client(roots_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(TLS12)?
+        .with_root_certificates(roots(roots_file)?)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn(false);
+    Ok(Arc::new(config))
+}
+
 /// How https upstreams are spoken to.
 ///
 /// # Errors
