@@ -1,14 +1,17 @@
 //! `policy check` and `policy explain`: what a policy is, and what it does to a request, without an agent.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use portcullis_detect::{Body, Budgets, Engine, Header, Request, Response};
 use portcullis_policy::{Action, Decision, Facts, Policy, Secret, Source, State, StateLimits};
 
+use crate::inspect::raw::{self, ResponseHead};
 use crate::policy_files::PolicyFiles;
 
 /// Runs what stands behind `policy` on the command line, and says what it found.
@@ -27,7 +30,7 @@ pub fn run(words: &[String]) -> anyhow::Result<String> {
 
 /// What can be written behind `policy`.
 pub const USAGE: &str = "policy check FILE... | policy explain FILE REQUEST [--from IP] [--country CC] [--times N] \
-                         [--response CODE]";
+                         [--response CODE|FILE]";
 
 fn check(files: &[&str]) -> anyhow::Result<String> {
     let policy = compile(files)?;
@@ -56,7 +59,16 @@ struct Options {
     from: IpAddr,
     country: String,
     times: u32,
-    response: Option<u16>,
+    response: Option<Answer>,
+}
+
+/// The response to a request.
+#[derive(Debug)]
+enum Answer {
+    /// Its status; it has no headers.
+    Code(u16),
+    /// A file that holds it, as on the wire.
+    File(PathBuf),
 }
 
 impl Options {
@@ -71,7 +83,7 @@ impl Options {
                 "--from" => options.from = value.parse().with_context(bad)?,
                 "--country" => options.country = (*value).to_owned(),
                 "--times" => options.times = value.parse().with_context(bad)?,
-                "--response" => options.response = Some(value.parse().with_context(bad)?),
+                "--response" => options.response = Some(Answer::read(value).with_context(bad)?),
                 other => bail!("{other} is no option of policy explain: {USAGE}"),
             }
         }
@@ -82,14 +94,51 @@ impl Options {
     }
 }
 
+impl Answer {
+    /// A number is a status, anything else a file.
+    fn read(word: &str) -> anyhow::Result<Self> {
+        if !word.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Self::File(word.into()));
+        }
+        let code = word.parse().ok().filter(|code| (100..=999).contains(code));
+        Ok(Self::Code(code.context("no status of a response")?))
+    }
+}
+
+/// A response that has been read.
+struct Answered {
+    code: u16,
+    head: Option<ResponseHead>,
+}
+
+impl Answered {
+    fn new(answer: &Answer) -> anyhow::Result<Self> {
+        match answer {
+            Answer::Code(code) => Ok(Self { code: *code, head: None }),
+            Answer::File(path) => {
+                let message = raw::response(&read(path)?).with_context(|| path.display().to_string())?;
+                Ok(Self { code: message.head.code, head: Some(message.head) })
+            }
+        }
+    }
+
+    fn headers(&self) -> Vec<Header<'_>> {
+        self.head.as_ref().map(ResponseHead::headers).unwrap_or_default()
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let (name, mut bytes) = (path.display(), Vec::new());
+    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    ensure!(bytes.len() as u64 <= MOST_BYTES, "{name}: larger than {MOST_BYTES} bytes");
+    Ok(bytes)
+}
+
 fn explain(policy: &str, request: &str, options: &Options) -> anyhow::Result<String> {
     let policy = compile(&[policy])?;
-    let path = PathBuf::from(request);
-    let size = std::fs::metadata(&path).with_context(|| format!("cannot read {request}"))?.len();
-    if size > MOST_REQUEST {
-        bail!("{request}: larger than {MOST_REQUEST} bytes");
-    }
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {request}"))?;
+    let bytes = read(Path::new(request))?;
+    let answered = options.response.as_ref().map(Answered::new).transpose()?;
     let parsed = Parsed::new(&bytes).with_context(|| format!("{request}: no request"))?;
     let request = parsed.request();
     let engine = Engine::new(Budgets::default()).with_patches(policy.patches())?;
@@ -105,12 +154,13 @@ fn explain(policy: &str, request: &str, options: &Options) -> anyhow::Result<Str
     let decision = policy.explain(&facts, &signals, state.at(now));
     let mut out = String::new();
     tell(&mut out, "request", &decision)?;
-    if let Some(code) = options.response {
+    if let Some(answered) = &answered {
         match &decision.remembered {
             Some(remembered) => {
-                let response = Response { code, target: request.target, headers: &[] };
+                let headers = answered.headers();
+                let response = Response { code: answered.code, target: request.target, headers: &headers };
                 let signals = engine.inspect_response(&response);
-                let answer = policy.respond(remembered, &response, &signals, state.at(now));
+                let answer = policy.explain_response(remembered, &response, &signals, state.at(now));
                 tell(&mut out, "response", &answer)?;
             }
             None => writeln!(out, "response: no rule asks about it")?,
@@ -201,7 +251,7 @@ fn line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
 }
 
 const MOST_TIMES: u32 = 100_000;
-const MOST_REQUEST: u64 = 16 * 1024 * 1024;
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -237,6 +287,51 @@ mod tests {
         assert!(once.contains("request: passes"), "{once}");
         let often = told(POLICY, attack, &["--times", "51"]).unwrap();
         assert!(often.contains("request: blocked with 406"), "{often}");
+    }
+
+    const RESPONSES: &str = r#"
+site: { agentLevel: block }
+rules:
+  - type: request
+    id: r2
+    reason: leak
+    conditions:
+      - { type: single, field: path, operator: equals, value: /export }
+      - { type: multival, field: responseHeader, operator: exists, groupOperator: all, conditions: [
+          { type: single, field: name, operator: equals, value: X-Leak }] }
+    actions: [{ type: addSignal, signal: site.leak }]
+  - type: request
+    id: r3
+    reason: failed
+    conditions:
+      - { type: single, field: responseCode, operator: equals, value: "500" }
+    actions: [{ type: addSignal, signal: site.failed }]
+"#;
+
+    #[test]
+    fn explains_what_the_response_decides() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = folder.path().join("response.txt");
+        std::fs::write(&answer, "HTTP/1.1 200 OK\nX-Leak: yes\n\nsecret").unwrap();
+        let asked = "GET /export HTTP/1.1\nHost: a\nUser-Agent: x\n\n";
+        let told_of = |response: &str| told(RESPONSES, asked, &["--response", response]).unwrap();
+        let by_file = told_of(answer.to_str().unwrap());
+        for step in [
+            "rule r2 (leak): waits for the response",
+            "rule r3 (failed): waits for the response",
+            "rule r2 (leak): holds",
+            "rule r3 (failed): does not hold",
+            "response: passes",
+            "signals: site.leak",
+        ] {
+            assert!(by_file.contains(step), "{step}: {by_file}");
+        }
+        let by_code = told_of("500");
+        assert!(by_code.contains("rule r2 (leak): does not hold"), "{by_code}");
+        assert!(by_code.contains("rule r3 (failed): holds"), "{by_code}");
+        for odd in ["99", "70000", "/nowhere.txt"] {
+            assert!(told(RESPONSES, asked, &["--response", odd]).is_err(), "{odd}");
+        }
     }
 
     #[test]

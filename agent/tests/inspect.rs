@@ -115,3 +115,27 @@ fn tells_of_a_length_that_does_not_fit() {
     let report = report(&[], "POST / HTTP/1.1\nHost: x\nContent-Length: 99\n\na=1");
     assert!(report["warnings"][0].as_str().unwrap().contains("Content-Length is 99"), "{report}");
 }
+
+#[test]
+fn hides_what_the_policys_own_redactions_name() {
+    let dir = TempDir::new().unwrap();
+    let policy = r#"{"redactions": [{"field": "nickname", "redactionType": 0}, {"field": "X-Motto", "redactionType": 1}]}"#;
+    let policy = file(&dir, "policy.json", policy);
+    let request = "GET /?nickname=1%27%20or%20%271%27%3D%271 HTTP/1.1\nHost: shop.example\nUser-Agent: x\n\
+                   X-Motto: <script>alert(1)</script>\n\n";
+    let shown = |args: &[&str]| inspect(args, request).stdout;
+    let has_secret = |output: &[u8]| {
+        let text = String::from_utf8_lossy(output);
+        text.contains("1' or '1'") || text.contains("alert(1)")
+    };
+    let plain = report(&[], request);
+    let found = plain["signals"].as_array().unwrap();
+    assert!(found.iter().any(|signal| signal["name"] == "nickname"), "{plain}");
+    assert!(has_secret(&shown(&[])));
+    assert!(
+        !has_secret(&shown(&["--policy", &policy])),
+        "{}",
+        String::from_utf8_lossy(&shown(&["--policy", &policy]))
+    );
+    assert!(has_secret(&shown(&["--policy", &policy, "--unredacted"])));
+}

@@ -287,6 +287,10 @@ impl<'a> Run<'a> {
             return;
         }
         let remembered = Remembered::new(self, facts, is_allowed);
+        let rules = &self.policy.rules.response;
+        for rule in remembered.open().filter_map(|number| rules.get(number as usize)) {
+            self.say(|| format!("rule {}{}: waits for the response", rule.id, of(rule)));
+        }
         self.decision.follow_up = FollowUp::Always;
         self.decision.remembered = Some(remembered);
     }

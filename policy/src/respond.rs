@@ -56,6 +56,11 @@ impl Remembered {
         Self { policy: run.policy.id, client: run.client, is_allowed, open }
     }
 
+    /// The rules that the response may complete, by their number.
+    pub(crate) fn open(&self) -> impl Iterator<Item = u32> {
+        self.open.iter().map(|open| open.rule)
+    }
+
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
         let open = self.open.iter().map(|open| size_of::<Open>() + open.answers.len());
@@ -101,11 +106,32 @@ impl Policy {
         signals: &Signals,
         moment: Moment<'_>,
     ) -> Decision {
+        self.judge_response(remembered, (response, signals), moment, None)
+    }
+
+    /// Decides about the response, and tells in [`Decision::trail`] what led there. It counts as a response does.
+    pub fn explain_response(
+        &self,
+        remembered: &Remembered,
+        response: &Response<'_>,
+        signals: &Signals,
+        moment: Moment<'_>,
+    ) -> Decision {
+        self.judge_response(remembered, (response, signals), moment, Some(Vec::new()))
+    }
+
+    fn judge_response(
+        &self,
+        remembered: &Remembered,
+        (response, signals): (&Response<'_>, &Signals),
+        moment: Moment<'_>,
+        trail: Option<Vec<String>>,
+    ) -> Decision {
         match self.site.mode {
             AgentMode::Off => return Decision::unwatched(),
             AgentMode::Log | AgentMode::Block => {}
         }
-        let mut run = Run::new(self, moment, remembered.client, None);
+        let mut run = Run::new(self, moment, remembered.client, trail);
         run.response(remembered, response, signals);
         run.finish()
     }
@@ -119,16 +145,28 @@ impl<'a> Run<'a> {
         let open = if remembered.policy == policy.id { &remembered.open[..] } else { &[] };
         for open in open {
             let Some(rule) = policy.rules.response.get(open.rule as usize) else { continue };
-            if rule.is_over(self.now) || !self.completes(&rule.test, &open.answers, response) {
+            if rule.is_over(self.now) {
+                self.say(|| format!("rule {}: has expired", rule.id));
                 continue;
             }
-            self.say(|| format!("rule {}{}: holds", rule.id, of(rule)));
+            let holds = self.completes(&rule.test, &open.answers, response);
+            self.say(|| {
+                format!("rule {}{}: {}", rule.id, of(rule), if holds { "holds" } else { "does not hold" })
+            });
+            if !holds {
+                continue;
+            }
             self.fire(rule, &mut said);
             if let (Some(rate), Some(key), false) = (&rule.rate, open.key, remembered.is_allowed) {
                 self.count_rate(rule, rate, key);
             }
         }
-        if remembered.is_allowed || said.allows.is_some() {
+        if remembered.is_allowed {
+            self.say(|| "the request was allowed: nothing about its response is counted".to_owned());
+            return;
+        }
+        if let Some(rule) = said.allows {
+            self.say(|| format!("passes: rule {} allows it", rule.id));
             return;
         }
         self.count();

@@ -1,6 +1,6 @@
 //! `inspect`: what the engine finds in a request that stands in a file, as JSON: the tool for tuning.
 
-mod raw;
+pub(crate) mod raw;
 mod report;
 
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use portcullis_detect::{Body, Engine, Request, Response};
+use portcullis_policy::redact::Redactions;
 use portcullis_policy::{Facts, Policy, Secret, State, StateLimits};
 
 use self::report::Report;
@@ -21,14 +22,22 @@ struct Asked {
     request: Option<PathBuf>,
     response: Option<PathBuf>,
     policy: Option<PathBuf>,
-    shown: Shown,
+    secrets: Secrets,
 }
 
 /// Whether what the agent would not write down is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Shown {
+enum Secrets {
     #[default]
     Redacted,
+    Shown,
+}
+
+/// What is shown of what was found.
+#[derive(Clone, Copy, Debug)]
+enum Shown<'a> {
+    /// What the agent would write down with these redactions.
+    Redacted(&'a Redactions),
     Everything,
 }
 
@@ -66,7 +75,7 @@ fn asked(args: &[String]) -> Result<Option<Asked>> {
             "-h" | "--help" => return Ok(None),
             "--response" => asked.response = Some(value()?),
             "--policy" => asked.policy = Some(value()?),
-            "--unredacted" => asked.shown = Shown::Everything,
+            "--unredacted" => asked.secrets = Secrets::Shown,
             "-" => {}
             _ if name.starts_with('-') => bail!("inspect: unknown option {name}; try inspect --help"),
             _ if asked.request.is_some() => bail!("inspect: one request at a time, and {arg} is the second"),
@@ -92,12 +101,16 @@ fn inspect(asked: &Asked) -> Result<Report> {
         body: Body { bytes: &message.body, truncated: false },
         ..Request::default()
     };
-    let engine = Engine::default();
+    let engine = Engine::default().with_patches(policy.patches())?;
     let signals = engine.inspect(&request);
     let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
     let state = State::new(StateLimits::default(), &Secret::new(b"inspect"));
     let decision = policy.decide(&Facts::new(&request, None), &signals, state.at(now));
-    let mut report = Report::new(&engine, &request, &signals, &decision, asked.shown);
+    let shown = match asked.secrets {
+        Secrets::Redacted => Shown::Redacted(policy.redactions()),
+        Secrets::Shown => Shown::Everything,
+    };
+    let mut report = Report::new(&engine, &request, &signals, &decision, shown);
     report.warn(&name, &message.remarks);
     if let Some(path) = &asked.response {
         let bytes = read(Some(path))?;
@@ -105,12 +118,7 @@ fn inspect(asked: &Asked) -> Result<Report> {
         let message = raw::response(&bytes).with_context(|| name.clone())?;
         let headers = message.head.headers();
         let response = Response { code: message.head.code, target: request.target, headers: &headers };
-        report.answer(
-            message.head.code,
-            message.body.len(),
-            &engine.inspect_response(&response),
-            asked.shown,
-        );
+        report.answer(message.head.code, message.body.len(), &engine.inspect_response(&response), shown);
         report.warn(&name, &message.remarks);
     }
     Ok(report)

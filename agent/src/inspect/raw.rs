@@ -5,11 +5,11 @@ use thiserror::Error;
 
 /// A message taken apart.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Message<H> {
-    pub(super) head: H,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Message<H> {
+    pub(crate) head: H,
+    pub(crate) body: Vec<u8>,
     /// Where the file contradicts itself, and what was made of it.
-    pub(super) remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// Headers by name and value.
@@ -17,28 +17,28 @@ type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The head of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RequestHead {
-    pub(super) method: Vec<u8>,
-    pub(super) target: Vec<u8>,
-    pub(super) protocol: Vec<u8>,
+pub(crate) struct RequestHead {
+    pub(crate) method: Vec<u8>,
+    pub(crate) target: Vec<u8>,
+    pub(crate) protocol: Vec<u8>,
     fields: Fields,
 }
 
 /// The head of a response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ResponseHead {
-    pub(super) code: u16,
+pub(crate) struct ResponseHead {
+    pub(crate) code: u16,
     fields: Fields,
 }
 
 impl RequestHead {
-    pub(super) fn headers(&self) -> Vec<Header<'_>> {
+    pub(crate) fn headers(&self) -> Vec<Header<'_>> {
         borrowed(&self.fields)
     }
 }
 
 impl ResponseHead {
-    pub(super) fn headers(&self) -> Vec<Header<'_>> {
+    pub(crate) fn headers(&self) -> Vec<Header<'_>> {
         borrowed(&self.fields)
     }
 }
@@ -49,7 +49,7 @@ fn borrowed(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<Header<'_>> {
 
 /// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum RawError {
+pub(crate) enum RawError {
     #[error("is empty")]
     Empty,
     #[error("line 1: a request begins with a method and a target, as in `GET /path HTTP/1.1`")]
@@ -66,7 +66,7 @@ pub(super) enum RawError {
 const MOST_FIELDS: usize = 1000;
 
 /// Reads a request.
-pub(super) fn request(bytes: &[u8]) -> Result<Message<RequestHead>, RawError> {
+pub(crate) fn request(bytes: &[u8]) -> Result<Message<RequestHead>, RawError> {
     let mut lines = Lines::new(bytes);
     let line = lines.next().ok_or(RawError::Empty)?;
     let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
@@ -92,7 +92,7 @@ pub(super) fn request(bytes: &[u8]) -> Result<Message<RequestHead>, RawError> {
 }
 
 /// Reads a response.
-pub(super) fn response(bytes: &[u8]) -> Result<Message<ResponseHead>, RawError> {
+pub(crate) fn response(bytes: &[u8]) -> Result<Message<ResponseHead>, RawError> {
     let mut lines = Lines::new(bytes);
     let line = lines.next().ok_or(RawError::Empty)?;
     let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());

@@ -56,7 +56,7 @@ impl Report {
         request: &Request<'_>,
         signals: &Signals,
         decision: &Decision,
-        shown: Shown,
+        shown: Shown<'_>,
     ) -> Self {
         let forms = engine.trace(request);
         Self {
@@ -74,7 +74,7 @@ impl Report {
     }
 
     /// Adds the response.
-    pub(super) fn answer(&mut self, code: u16, size: usize, signals: &Signals, shown: Shown) {
+    pub(super) fn answer(&mut self, code: u16, size: usize, signals: &Signals, shown: Shown<'_>) {
         self.response_code = i64::from(code);
         self.response_size = i64::try_from(size).unwrap_or(i64::MAX);
         self.signals.extend(signals.iter().map(|signal| Found::new(signal, &[], shown)));
@@ -88,9 +88,13 @@ impl Report {
 }
 
 impl Found {
-    fn new(signal: &Signal, forms: &[Form], shown: Shown) -> Self {
-        let finding = record::finding(signal, &Redactions::default());
-        let open = shown == Shown::Everything || finding.redaction == "none";
+    fn new(signal: &Signal, forms: &[Form], shown: Shown<'_>) -> Self {
+        let (redactions, everything) = match shown {
+            Shown::Redacted(redactions) => (redactions.clone(), false),
+            Shown::Everything => (Redactions::default(), true),
+        };
+        let finding = record::finding(signal, &redactions);
+        let open = everything || finding.redaction == "none";
         let form = origin(signal, forms);
         let kind = match signal.tag.kind() {
             Kind::Attack => "attack",
@@ -103,7 +107,7 @@ impl Found {
             tag: finding.tag,
             location: finding.location,
             name: finding.name,
-            value: if shown == Shown::Everything { text(&signal.value) } else { finding.value },
+            value: if everything { text(&signal.value) } else { finding.value },
             detector: finding.detector,
             redaction: finding.redaction,
             kind,
