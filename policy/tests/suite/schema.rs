@@ -1,6 +1,10 @@
 //! The published JSON Schema and the reader agree on what a policy is.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use portcullis_policy::{Policy, Source};
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use crate::common::vectors;
@@ -15,8 +19,8 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     for (keyword, rule) in schema.as_object().unwrap() {
         let holds = match keyword.as_str() {
             "$ref" => {
-                let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
-                fits(root, &root["$defs"][name], value)?;
+                let pointer = rule.as_str().unwrap().strip_prefix('#').unwrap();
+                fits(root, root.pointer(pointer).unwrap(), value)?;
                 true
             }
             "type" => {
@@ -29,6 +33,17 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             "maximum" => value.as_i64().is_none_or(|number| number <= rule.as_i64().unwrap()),
             "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap()),
             "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= rule.as_u64().unwrap()),
+            "pattern" => value.as_str().is_none_or(|text| is_match(rule.as_str().unwrap(), text)),
+            "not" => fits(root, rule, value).is_err(),
+            "propertyNames" => value.as_object().is_none_or(|object| {
+                object.keys().all(|key| fits(root, rule, &Value::from(key.as_str())).is_ok())
+            }),
+            "allOf" => {
+                for schema in rule.as_array().unwrap() {
+                    fits(root, schema, value)?;
+                }
+                true
+            }
             "anyOf" => rule.as_array().unwrap().iter().any(|schema| fits(root, schema, value).is_ok()),
             "items" => {
                 for item in value.as_array().into_iter().flatten() {
@@ -41,12 +56,15 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             }),
             "properties" => {
                 for (key, value) in value.as_object().into_iter().flatten() {
-                    match rule.get(key) {
-                        Some(schema) => {
-                            fits(root, schema, value).map_err(|error| format!("{key}: {error}"))?;
-                        }
-                        None if is_exported(schema, key) => {}
-                        None => return Err(format!("{key} is not known")),
+                    let patterns = schema["patternProperties"].as_object().unwrap();
+                    let by_pattern = patterns.iter().filter(|(pattern, _)| is_match(pattern, key));
+                    let all: Vec<&Value> =
+                        rule.get(key).into_iter().chain(by_pattern.map(|(_, of)| of)).collect();
+                    if all.is_empty() {
+                        return Err(format!("{key} is not known"));
+                    }
+                    for schema in all {
+                        fits(root, schema, value).map_err(|error| format!("{key}: {error}"))?;
                     }
                 }
                 true
@@ -75,9 +93,15 @@ fn is(name: &str, value: &Value) -> bool {
     }
 }
 
-fn is_exported(schema: &Value, key: &str) -> bool {
-    let (pattern, _) = schema["patternProperties"].as_object().unwrap().iter().next().unwrap();
-    pattern.trim_matches(['^', '$', '(', ')']).split('|').any(|known| known == key)
+/// Patterns are made anew for each of thousands of questions otherwise.
+fn is_match(pattern: &str, text: &str) -> bool {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<String, Regex>> = RefCell::default();
+    }
+    KNOWN.with_borrow_mut(|known| {
+        let made = || Regex::new(pattern).unwrap();
+        known.entry(pattern.to_owned()).or_insert_with(made).is_match(text)
+    })
 }
 
 fn compiles(document: &Value) -> Result<(), String> {
@@ -224,4 +248,104 @@ fn a_missing_key_that_the_schema_requires_is_missed_by_the_reader() {
         }
     }
     assert!(missed > 50, "{missed}");
+}
+
+/// `blockHTTPCode` in other ways of writing names.
+fn spellings(name: &str) -> [String; 4] {
+    let mut snake = String::new();
+    let letters: Vec<char> = name.chars().collect();
+    for (at, letter) in letters.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| letters.get(at));
+        let after = letters.get(at + 1);
+        let begins = letter.is_ascii_uppercase()
+            && before.is_some_and(|before| {
+                !before.is_ascii_uppercase() || after.is_some_and(char::is_ascii_lowercase)
+            });
+        if begins {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    [snake, name.to_ascii_lowercase(), name.to_ascii_uppercase(), format!("_{}_", name.replace('e', "E_"))]
+}
+
+/// A document with one thing written in another way.
+fn respelled(document: &Value, place: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    let mut with = |value: Value| {
+        let mut changed = document.clone();
+        *changed.pointer_mut(place).unwrap() = value;
+        all.push(changed);
+    };
+    match document.pointer(place).unwrap() {
+        Value::String(text) => spellings(text).into_iter().for_each(|text| with(text.into())),
+        Value::Number(number) => {
+            [number.to_string(), format!(" {number} "), format!("{number}.0")]
+                .into_iter()
+                .for_each(|text| with(text.into()));
+        }
+        Value::Object(map) => {
+            for key in map.keys() {
+                for spelling in spellings(key) {
+                    let mut other = map.clone();
+                    let value = other.remove(key).unwrap();
+                    other.insert(spelling, value);
+                    with(Value::Object(other));
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Array(_) => {}
+    }
+    with(Value::Null);
+    all
+}
+
+/// The schema takes whatever the reader takes, in every spelling that the reader knows.
+#[test]
+fn every_spelling_that_the_reader_takes_fits_the_schema() {
+    let schema = schema();
+    let (mut taken, mut keys) = (0, 0);
+    for document in documents() {
+        let mut all = Vec::new();
+        places(&document, "", &mut all);
+        for place in all.iter().filter(|place| !place.is_empty()) {
+            let is_object = document.pointer(place).unwrap().is_object();
+            for changed in respelled(&document, place) {
+                if compiles(&changed).is_err() {
+                    continue;
+                }
+                taken += 1;
+                keys += usize::from(is_object);
+                fits(&schema, &schema, &changed)
+                    .unwrap_or_else(|error| panic!("{place}: {error}\n{changed}"));
+            }
+        }
+    }
+    assert!(taken > 1500 && keys > 800, "{taken}, {keys} with another key");
+}
+
+/// Each name of the schema can be written in each way, and each word of a few.
+#[test]
+fn the_schema_has_a_pattern_for_every_name() {
+    fn look(at: &Value, seen: &mut usize) {
+        if let (Some(properties), Some(patterns)) =
+            (at["properties"].as_object(), at["patternProperties"].as_object())
+        {
+            for name in properties.keys() {
+                for spelling in spellings(name) {
+                    let matches = patterns.keys().filter(|pattern| is_match(pattern, &spelling)).count();
+                    assert_eq!(matches, 1, "{spelling}");
+                    *seen += 1;
+                }
+            }
+        }
+        match at {
+            Value::Object(map) => map.values().for_each(|value| look(value, seen)),
+            Value::Array(items) => items.iter().for_each(|value| look(value, seen)),
+            _ => {}
+        }
+    }
+    let mut seen = 0;
+    look(&schema(), &mut seen);
+    assert!(seen > 800, "{seen}");
 }
