@@ -7,7 +7,7 @@ use portcullis_protocol::{RpcMsgIn, RpcMsgOut};
 use serde::Serialize;
 use tracing::info;
 
-use portcullis_policy::redact;
+use portcullis_policy::redact::{self, Redactions};
 
 /// The target of these lines.
 pub const TARGET: &str = "debug_log";
@@ -68,7 +68,7 @@ impl DebugLog {
     }
 
     /// A message came.
-    pub fn message(&self, method: &str, bytes: &[u8]) {
+    pub fn message(&self, method: &str, bytes: &[u8], redactions: impl FnOnce() -> Redactions) {
         if self.rpc_data == Level::Off {
             return;
         }
@@ -76,14 +76,14 @@ impl DebugLog {
         if self.rpc_data == Level::Details
             && let Ok(message) = RpcMsgIn::decode(bytes)
         {
-            info!(target: TARGET, method, message = shown(Level::Line, &Input::new(&message)), "rpc data");
+            info!(target: TARGET, method, message = shown(Level::Line, &Input::new(&message, &redactions())), "rpc data");
         }
     }
 
     /// A module asks.
-    pub fn input(&self, message: &RpcMsgIn<'_>) {
+    pub fn input(&self, message: &RpcMsgIn<'_>, redactions: impl FnOnce() -> Redactions) {
         if self.web_inputs > Level::Off {
-            info!(target: TARGET, input = shown(self.web_inputs, &Input::new(message)), "web input");
+            info!(target: TARGET, input = shown(self.web_inputs, &Input::new(message, &redactions())), "web input");
         }
     }
 
@@ -136,19 +136,19 @@ struct Input {
 }
 
 impl Input {
-    fn new(message: &RpcMsgIn<'_>) -> Self {
+    fn new(message: &RpcMsgIn<'_>, redactions: &Redactions) -> Self {
         Self {
             module_version: redact::text(&message.module_version),
             server_name: redact::text(&message.server_name),
             remote_addr: redact::text(&message.remote_addr),
             method: redact::text(&message.method),
             scheme: redact::text(&message.scheme),
-            uri: redact::text(redact::without_query(&message.uri)),
+            uri: redact::encoded(redact::without_query(&message.uri)),
             protocol: redact::text(&message.protocol),
             headers_in: message
                 .headers_in
                 .iter()
-                .map(|(name, value)| (redact::text(name), redact::header(name, value)))
+                .map(|(name, value)| (redact::text(name), redactions.request_header(name, value)))
                 .collect(),
             post_body_bytes: message.post_body.len(),
             waf_response: message.waf_response,

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use portcullis_config::{ListenerSettings, Settings};
 use portcullis_detect::{Location, Signal, Signals, Tag};
 use portcullis_policy::HeaderEdit;
 use portcullis_protocol::{ByteStr, Pair};
 use portcullis_proxy::{
     Action, Edit, Inspect, Judgement, Listener, Message, Outcome, Page, Proxy, Refused, Seen, SettingsError,
-    StartError,
+    Shown, StartError,
 };
 use tracing::info;
 
@@ -147,6 +147,20 @@ impl Door {
 }
 
 impl Inspect for Door {
+    fn shown(&self, seen: &Seen) -> Shown {
+        let snapshot = self.service.inspector.snapshot();
+        let redactions = snapshot.policy.redactions();
+        let header = |name: HeaderName| {
+            let value = seen.headers.get(&name)?;
+            Some(redactions.request_header(name.as_str().as_bytes(), value.as_bytes()))
+        };
+        Shown {
+            target: redactions.target(seen.target().as_bytes()),
+            referer: header(REFERER),
+            user_agent: header(USER_AGENT),
+        }
+    }
+
     async fn inspect(&self, request: Arc<Seen>) -> Judgement {
         self.judge(self.asked(request, Told::Request)).await
     }

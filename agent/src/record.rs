@@ -133,7 +133,8 @@ impl Record {
         let seen = &request.seen;
         let flavor =
             if author.flavor.is_empty() { text(request.server_flavor) } else { author.flavor.clone() };
-        let path = text(redact::without_query(seen.target));
+        let path = redact::without_query(seen.target);
+        let path = cut(redact::encoded(path.get(..2 * MOST_BYTES).unwrap_or(path)));
         let hidden = found.policy.site.anonymize.then_some(&author.anonymous);
         let address = request.client.map(|client| hidden.map_or(client, |hidden| hidden.of(client)));
         let fields = seen.headers.iter().take(MOST_HEADERS);
@@ -155,7 +156,7 @@ impl Record {
             server_flavor: flavor,
             server_hostname: Arc::clone(&author.hostname),
             server_name: text(seen.authority),
-            signals: findings(found.signals, found.decision, &redactions),
+            signals: findings(found.signals, found.decision, &redactions, seen.headers),
             redactions,
             millis: request.millis,
             tls_cipher: text(seen.tls_cipher),
@@ -177,7 +178,7 @@ impl Record {
             value: cut(self.redactions.response_header(name, value)),
         };
         self.response_headers = headers.map(field).collect();
-        self.signals.extend(findings(signals, decision, &self.redactions));
+        self.signals.extend(findings(signals, decision, &self.redactions, &[]));
     }
 
     /// When the request came, in milliseconds since 1970; 0 where nobody said.
@@ -208,8 +209,14 @@ fn field_of_client(header: &Header<'_>, hidden: Option<&Anonymous>, redactions: 
 }
 
 /// What was found without what rules exclude, then what the policy added.
-fn findings(signals: &Signals, decision: &Decision, redactions: &Redactions) -> Vec<Finding> {
-    decision.kept(signals).map(|signal| finding(signal, redactions)).chain(added(decision)).collect()
+fn findings(
+    signals: &Signals,
+    decision: &Decision,
+    redactions: &Redactions,
+    headers: &[Header<'_>],
+) -> Vec<Finding> {
+    let found = decision.kept(signals).map(|signal| finding(signal, redactions, headers));
+    found.chain(added(decision)).collect()
 }
 
 /// What the policy added.
@@ -224,19 +231,20 @@ pub(crate) fn added(decision: &Decision) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// What may be written down of `signal`.
-pub(crate) fn finding(signal: &Signal, redactions: &Redactions) -> Finding {
+/// What may be written down of `signal`, which was found in a request with these headers.
+pub(crate) fn finding(signal: &Signal, redactions: &Redactions, headers: &[Header<'_>]) -> Finding {
     let name = text(&signal.name);
     let (value, redaction) = match signal.location {
         // All that a cookie is good for is to be a secret.
         Location::Cookie => (REDACTED.to_owned(), "cookie"),
         _ if redactions.is_secret(&signal.name) => (REDACTED.to_owned(), "name"),
+        Location::Header if is_of_hidden_query(signal, redactions, headers) => (REDACTED.to_owned(), "value"),
         Location::Header => hidden(redactions.request_header(&signal.name, &signal.value), &signal.value),
         Location::Request | Location::Path | Location::UserAgent | Location::Response => {
-            hidden(redact::text(&signal.value), &signal.value)
+            hidden(redact::encoded(&signal.value), &signal.value)
         }
         Location::QueryString | Location::Post => {
-            let (value, redaction) = hidden(redact::text(&signal.value), &signal.value);
+            let (value, redaction) = hidden(redact::encoded(&signal.value), &signal.value);
             (if name.is_empty() { value } else { format!("{name}={value}") }, redaction)
         }
     };
@@ -248,6 +256,22 @@ pub(crate) fn finding(signal: &Signal, redactions: &Redactions) -> Finding {
         detector: signal.detector.to_owned(),
         redaction,
     }
+}
+
+/// Whether a finding is in the query of a URL that a header holds, and that header is shown without it. Such a finding has
+/// the parameter's name, not the header's.
+fn is_of_hidden_query(signal: &Signal, redactions: &Redactions, headers: &[Header<'_>]) -> bool {
+    headers.iter().any(|header| {
+        let Some(at) = header.value.iter().position(|byte| *byte == b'?') else { return false };
+        let query = header.value.get(at + 1..).unwrap_or_default();
+        let mut pairs = query.split(|byte| matches!(byte, b'&' | b';' | b'#'));
+        let is_there = pairs.any(|pair| {
+            let name = pair.iter().position(|byte| *byte == b'=').and_then(|end| pair.get(..end));
+            name.unwrap_or_default() == signal.name
+        });
+        let shown = redactions.request_header(header.name, header.value);
+        is_there && !shown.as_bytes().contains(&b'?')
+    })
 }
 
 fn hidden(shown: String, value: &[u8]) -> (String, &'static str) {
@@ -367,6 +391,23 @@ mod tests {
         let line = serde_json::to_string(&record).unwrap();
         assert!(!line.contains("hunter2"), "{line}");
         assert_eq!(line.matches(REDACTED).count(), 5, "{line}");
+    }
+
+    #[test]
+    fn shows_nothing_of_the_query_of_a_referer_whatever_its_parameters_are_called() {
+        let header = |value: &'static str| [Header { name: b"Referer", value: value.as_bytes() }];
+        let shown = |name: &str, headers: &[Header<'_>]| {
+            finding(&signal(Location::Header, name, "<script>"), &Redactions::default(), headers).value
+        };
+        for name in ["x", "host", ""] {
+            assert_eq!(
+                shown(name, &header("http://a.example/?a=1&x=<script>&host=<script>&<script>")),
+                REDACTED
+            );
+        }
+        assert_eq!(shown("X-Other", &header("http://a.example/?a=1")), "<script>");
+        let other = [Header { name: b"X-Url", value: b"http://a.example/?x=<script>" }];
+        assert_eq!(shown("x", &other), "<script>");
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Service {
     ///
     /// When `message` is not a request.
     pub async fn pre_request(self: &Arc<Self>, message: Bytes) -> Result<Answer, DecodeError> {
-        self.debug.message("PreRequest", &message);
+        self.debug.message("PreRequest", &message, || self.redactions());
         let size = message.len();
         let work = move |service: &Self| service.judge(&message);
         self.decide(size, self.limits.time, work).await
@@ -154,9 +154,9 @@ impl Service {
     ///
     /// When `message` is not such a report.
     pub fn post_request(&self, message: &[u8]) -> Result<(), DecodeError> {
-        self.debug.message("PostRequest", message);
+        self.debug.message("PostRequest", message, || self.redactions());
         let report = RpcMsgIn::decode(message)?;
-        self.debug.input(&report);
+        self.debug.input(&report, || self.redactions());
         self.counters.posts.add();
         debug!(code = report.response_code, verdict = report.waf_response, "response reported");
         let answered = Answered {
@@ -203,7 +203,7 @@ impl Service {
     ///
     /// When `message` is not such a report.
     pub fn update_request(&self, message: &[u8]) -> Result<(), DecodeError> {
-        self.debug.message("UpdateRequest", message);
+        self.debug.message("UpdateRequest", message, || self.redactions());
         let report = RpcMsgIn2::decode(message)?;
         self.counters.updates.add();
         debug!(code = report.response_code, id = ?report.request_id, "response reported");
@@ -276,9 +276,9 @@ impl Service {
     ///
     /// When `message` does not describe one.
     pub fn module_init(&self, message: &[u8]) -> Result<(), DecodeError> {
-        self.debug.message("ModuleInit", message);
+        self.debug.message("ModuleInit", message, || self.redactions());
         let module = RpcMsgIn::decode(message)?;
-        self.debug.input(&module);
+        self.debug.input(&module, || self.redactions());
         self.counters.modules.add();
         info!(module = ?module.module_version, server = ?module.server_version, "module started");
         Ok(())
@@ -317,7 +317,7 @@ impl Service {
 
     fn judge(&self, message: &[u8]) -> Result<Inspected, DecodeError> {
         let message = RpcMsgIn::decode(message)?;
-        self.debug.input(&message);
+        self.debug.input(&message, || self.redactions());
         Ok(request::with_message(&message, |request| self.inspected(request)))
     }
 
@@ -418,6 +418,15 @@ impl Service {
         for event in events {
             self.outlets.happened(event, client, hidden.as_ref(), &self.counters);
         }
+    }
+
+    /// How long a request may keep its policy: until its response is forgotten.
+    pub fn patience(&self) -> Duration {
+        self.limits.time + 2 * self.limits.context
+    }
+
+    fn redactions(&self) -> redact::Redactions {
+        self.inspector.snapshot().policy.redactions().clone()
     }
 
     fn hidden(&self) -> Option<Anonymous> {

@@ -11,14 +11,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::Version;
-use http::header::{REFERER, USER_AGENT};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::json;
 use tracing::warn;
 
 use crate::failure::Reason;
-use crate::inspect::{Outcome, Seen};
+use crate::inspect::{Outcome, Shown};
 use crate::settings::AccessLogFormat;
 
 /// Lines that may wait to be written.
@@ -58,8 +57,8 @@ impl AccessLog {
     }
 
     /// Queues the line of `outcome`. Never blocks.
-    pub(crate) fn write(&self, outcome: &Outcome) {
-        let line = line(outcome, self.format, SystemTime::now());
+    pub(crate) fn write(&self, outcome: &Outcome, shown: &Shown) {
+        let line = line(outcome, shown, self.format, SystemTime::now());
         match self.queue.try_send(Order::Line(line)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -150,28 +149,30 @@ fn report(outcome: io::Result<()>, path: &Path, failing: &mut bool) {
 }
 
 /// One line, with its line end.
-pub(crate) fn line(outcome: &Outcome, format: AccessLogFormat, now: SystemTime) -> String {
+pub(crate) fn line(outcome: &Outcome, shown: &Shown, format: AccessLogFormat, now: SystemTime) -> String {
     match format {
-        AccessLogFormat::Json => json_line(outcome, now),
-        AccessLogFormat::Common | AccessLogFormat::Combined => ncsa(outcome, format, now),
+        AccessLogFormat::Json => json_line(outcome, shown, now),
+        AccessLogFormat::Common | AccessLogFormat::Combined => ncsa(outcome, shown, format, now),
     }
 }
 
-fn ncsa(outcome: &Outcome, format: AccessLogFormat, now: SystemTime) -> String {
+fn ncsa(outcome: &Outcome, shown: &Shown, format: AccessLogFormat, now: SystemTime) -> String {
     let seen = &outcome.seen;
     let mut line = format!(
         "{} - - [{}] \"{} {} {}\" {} {}",
         seen.client.ip().to_canonical(),
         moment(now).strftime("%d/%b/%Y:%H:%M:%S %z"),
         quoted(seen.method.as_str().as_bytes()),
-        quoted(target(seen).as_bytes()),
+        quoted(shown.target.as_bytes()),
         version(seen.version),
         outcome.status.as_u16(),
         outcome.bytes,
     );
     if format == AccessLogFormat::Combined {
-        let header = |name| seen.headers.get(name).map_or("-".to_owned(), |value| quoted(value.as_bytes()));
-        let _ = write!(line, " \"{}\" \"{}\"", header(REFERER), header(USER_AGENT));
+        let header = |value: &Option<String>| {
+            value.as_ref().map_or_else(|| "-".to_owned(), |value| quoted(value.as_bytes()))
+        };
+        let _ = write!(line, " \"{}\" \"{}\"", header(&shown.referer), header(&shown.user_agent));
     }
     let judgement = outcome.judgement.as_ref();
     let _ = writeln!(
@@ -187,24 +188,22 @@ fn ncsa(outcome: &Outcome, format: AccessLogFormat, now: SystemTime) -> String {
     line
 }
 
-fn json_line(outcome: &Outcome, now: SystemTime) -> String {
+fn json_line(outcome: &Outcome, shown: &Shown, now: SystemTime) -> String {
     let seen = &outcome.seen;
     let judgement = outcome.judgement.as_ref();
-    let header =
-        |name| seen.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut line = json!({
         "time": moment(now).timestamp().to_string(),
         "listener": &*seen.listener,
         "client": seen.client.ip().to_canonical().to_string(),
         "method": seen.method.as_str(),
-        "uri": target(seen),
+        "uri": shown.target,
         "protocol": version(seen.version),
         "status": outcome.status.as_u16(),
         "bytes": outcome.bytes,
         "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
         "upstream": outcome.upstream.as_deref(),
-        "referer": header(REFERER),
-        "user_agent": header(USER_AGENT),
+        "referer": shown.referer,
+        "user_agent": shown.user_agent,
         "waf": judgement.map(|judgement| judgement.code),
         "signals": judgement.map(|judgement| &judgement.signals),
         "decision_us": judgement.map(|judgement| u64::try_from(judgement.took.as_micros()).unwrap_or(u64::MAX)),
@@ -244,14 +243,6 @@ fn quoted(bytes: &[u8]) -> String {
         }
     }
     out
-}
-
-/// The target as it was sent: HTTP/2 has scheme and authority beside the path.
-fn target(seen: &Seen) -> String {
-    match seen.uri.path_and_query() {
-        Some(path) if seen.version == Version::HTTP_2 => path.as_str().to_owned(),
-        _ => seen.uri.to_string(),
-    }
 }
 
 fn version(version: Version) -> &'static str {

@@ -22,6 +22,31 @@ pub trait Inspect: Send + Sync + 'static {
 
     /// Hears of a request that was answered. Must not block.
     fn answered(&self, outcome: &Outcome);
+
+    /// What the access log may show of a request. Must not block.
+    fn shown(&self, seen: &Seen) -> Shown;
+}
+
+/// What the access log shows of what a client sent: texts without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The target.
+    pub target: String,
+    /// The Referer, where there is one.
+    pub referer: Option<String>,
+    /// The User-Agent, where there is one.
+    pub user_agent: Option<String>,
+}
+
+impl Seen {
+    /// The target as it was sent: HTTP/2 has scheme and authority beside the path.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match self.uri.path_and_query() {
+            Some(path) if self.version == Version::HTTP_2 => path.as_str().to_owned(),
+            _ => self.uri.to_string(),
+        }
+    }
 }
 
 /// A request as the proxy read it.
@@ -152,6 +177,8 @@ pub struct Refused {
 pub struct Page {
     /// Its media type.
     pub content_type: HeaderValue,
+    /// Headers that go with it.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its bytes.
     pub body: Bytes,
 }
@@ -177,6 +204,4 @@ pub struct Outcome {
     pub took: Duration,
     /// The last upstream that was asked.
     pub upstream: Option<Arc<str>>,
-    /// Headers that go with it.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
 }

@@ -38,7 +38,7 @@ mod workers;
 pub use crate::counters::{Counters, Family};
 pub use crate::failure::{Fault, Reason};
 pub use crate::inspect::{
-    Action, Direction, Edit, Inspect, Judgement, Message, Outcome, Page, Refused, Seen, TlsFacts,
+    Action, Direction, Edit, Inspect, Judgement, Message, Outcome, Page, Refused, Seen, Shown, TlsFacts,
 };
 pub use crate::proxy::{Handle, Proxy, StartError};
 pub use crate::settings::{Listener, ServerTls, SettingsError, TlsVersion};

@@ -356,7 +356,7 @@ impl<I: Inspect> Connection<I> {
 impl<I: Inspect> Sink for Shared<I> {
     fn tell(&self, outcome: &Outcome) {
         if let Some(log) = &self.access_log {
-            log.write(outcome);
+            log.write(outcome, &self.inspect.shown(&outcome.seen));
         }
         self.inspect.answered(outcome);
     }

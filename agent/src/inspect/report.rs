@@ -1,6 +1,6 @@
 //! What `inspect` prints: the simulator's form, with what fired and how the engine came to it.
 
-use portcullis_detect::{Engine, Form, Kind, Request, Signal, Signals};
+use portcullis_detect::{Engine, Form, Header, Kind, Request, Signal, Signals};
 use portcullis_policy::Decision;
 use portcullis_policy::redact::Redactions;
 use serde::Serialize;
@@ -65,7 +65,7 @@ impl Report {
             response_size: -1,
             signals: decision
                 .kept(signals)
-                .map(|signal| Found::new(signal, &forms, shown))
+                .map(|signal| Found::new(signal, &forms, shown, request.headers))
                 .chain(record::added(decision).map(Found::by_policy))
                 .collect(),
             dropped_signals: signals.dropped(),
@@ -77,7 +77,7 @@ impl Report {
     pub(super) fn answer(&mut self, code: u16, size: usize, signals: &Signals, shown: Shown<'_>) {
         self.response_code = i64::from(code);
         self.response_size = i64::try_from(size).unwrap_or(i64::MAX);
-        self.signals.extend(signals.iter().map(|signal| Found::new(signal, &[], shown)));
+        self.signals.extend(signals.iter().map(|signal| Found::new(signal, &[], shown, &[])));
         self.dropped_signals += signals.dropped();
     }
 
@@ -88,12 +88,12 @@ impl Report {
 }
 
 impl Found {
-    fn new(signal: &Signal, forms: &[Form], shown: Shown<'_>) -> Self {
+    fn new(signal: &Signal, forms: &[Form], shown: Shown<'_>, headers: &[Header<'_>]) -> Self {
         let (redactions, everything) = match shown {
             Shown::Redacted(redactions) => (redactions.clone(), false),
             Shown::Everything => (Redactions::default(), true),
         };
-        let finding = record::finding(signal, &redactions);
+        let finding = record::finding(signal, &redactions, headers);
         let open = everything || finding.redaction == "none";
         let form = origin(signal, forms);
         let kind = match signal.tag.kind() {

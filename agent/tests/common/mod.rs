@@ -129,6 +129,13 @@ impl Agent {
         assert!(status.success());
     }
 
+    /// Ends the process, and gives all that it has said since.
+    pub(crate) fn said_until_the_end(&self) -> Vec<String> {
+        self.signal("-TERM");
+        // The log ends when the process does.
+        std::iter::from_fn(|| self.log.recv_timeout(PATIENCE).ok()).collect()
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn ended(mut self) -> ExitStatus {
         // The log ends when the process does.

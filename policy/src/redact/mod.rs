@@ -2,6 +2,8 @@
 
 mod custom;
 
+use std::borrow::Cow;
+
 pub(crate) use self::custom::Redaction;
 pub use self::custom::{Place, Redactions};
 
@@ -73,9 +75,9 @@ pub fn header(name: &[u8], value: &[u8]) -> String {
         return REDACTED.to_owned();
     }
     if URLS.contains(&lower.as_str()) {
-        return text(without_query(value));
+        return encoded(without_query(value));
     }
-    text(value)
+    encoded(value)
 }
 
 /// Whether a parameter, field or cookie of this name holds a secret.
@@ -86,9 +88,52 @@ pub fn is_secret(name: &[u8]) -> bool {
     PARAMETERS.contains(&last) || PARAMETER_PARTS.iter().any(|part| lower.contains(part))
 }
 
+/// A name as it is written, and with its percent signs undone, once, twice and three times.
+fn spellings(name: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let mut all = vec![Cow::Borrowed(name)];
+    while all.len() <= MOST_ESCAPES {
+        let Some(last) = all.last().filter(|last| last.contains(&b'%')) else { break };
+        let plain = unescaped(last);
+        if plain == **last {
+            break;
+        }
+        all.push(plain.into());
+    }
+    all
+}
+
+/// The text with its percent signs undone, once.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let escaped = if byte == b'%' { digit(at + 1).zip(digit(at + 2)) } else { None };
+        match escaped.map(|(high, low)| u8::try_from(high * 16 + low).unwrap_or(byte)) {
+            Some(escaped) => out.push(escaped),
+            None => out.push(if byte == b'+' { b' ' } else { byte }),
+        }
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
+/// How often a name is looked at with its percent signs undone.
+const MOST_ESCAPES: usize = 3;
+
 /// A target or URL without query and fragment.
 pub fn without_query(url: &[u8]) -> &[u8] {
     url.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
+}
+
+/// Text that may be percent-encoded, as it may be shown: under percent signs a secret looks like none.
+pub fn encoded(value: &[u8]) -> String {
+    if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return text(value);
+    }
+    let plain = unescaped(value);
+    let shown = text(&plain);
+    if shown == String::from_utf8_lossy(&plain) { text(value) } else { shown }
 }
 
 /// Bytes as text, without what looks like a secret.
@@ -239,6 +284,18 @@ mod tests {
         }
         for name in ["q", "id", "page", "compass", "passage", "keyword", "monkey", "author", "spin", ""] {
             assert!(!is_secret(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn hides_what_looks_like_a_secret_in_a_path() {
+        for (value, shown) in [
+            ("/a/b%20c+d", "/a/b%20c+d"),
+            ("/pay/4111%201111%201111%201111/x", "/pay/[redacted]/x"),
+            ("/pay/4111-1111-1111-1111", "/pay/[redacted]"),
+            ("/%", "/%"),
+        ] {
+            assert_eq!(encoded(value.as_bytes()), shown);
         }
     }
 
