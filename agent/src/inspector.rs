@@ -156,9 +156,10 @@ impl Inspector {
         Self { snapshot, keeping, ids: Ids::default(), options, seen: AtomicU64::new(0) }
     }
 
-    /// Judges the requests that come from now on by `snapshot`.
-    pub fn replace(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
+    /// Judges the requests that come from now on by `snapshot`, and returns the one before it: those under way still have
+    /// it.
+    pub fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        self.snapshot.swap(Arc::new(snapshot))
     }
 
     /// Which requests are written down.

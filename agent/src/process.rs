@@ -23,7 +23,7 @@ pub fn raise_file_limit(connections: usize) {
 }
 
 /// How much less than others a thread gets that nobody waits for.
-const NICE: i32 = 10;
+const NICE: i32 = 19;
 
 /// Has this thread step back behind those that answer. There is no way back, so it must be one of its own.
 pub fn step_back() {

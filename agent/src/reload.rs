@@ -2,6 +2,7 @@
 //! files ask for one.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use portcullis_config::Settings;
@@ -75,8 +76,16 @@ impl Reload {
         // It reads files and builds automata, which may take a second; verdicts come first.
         let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
             process::step_back();
+            let reloaded = reload.blocking();
+            let (outcome, old) = match reloaded {
+                Ok(old) => (Ok(()), Some(old)),
+                Err(fault) => (Err(fault), None),
+            };
             // Nobody waits any more where the agent is ending.
-            let _ending = done.send(reload.blocking());
+            let _ending = done.send(outcome);
+            if let Some(old) = old {
+                retire(old, reload.service.patience());
+            }
         });
         let outcome = match spawned {
             Ok(_) => outcome.await.unwrap_or_else(|_| Err("the reload has failed".to_owned())),
@@ -88,7 +97,8 @@ impl Reload {
         outcome
     }
 
-    fn blocking(&self) -> Result<(), String> {
+    /// Returns what was in force before.
+    fn blocking(&self) -> Result<Arc<Snapshot>, String> {
         if let Err(error) = self.log.reopen() {
             error!(%error, "cannot open log-out again; the old one stays");
         }
@@ -111,13 +121,13 @@ impl Reload {
         if updates == Level::Details {
             info!(target: debug_log::TARGET, policy = ?snapshot.policy, "policy in force");
         }
-        self.service.inspector.replace(snapshot);
+        let before = self.service.inspector.replace(snapshot);
         self.keep(&old, &resolved.settings);
         self.service.counters.reloads.add();
         self.health.reloaded(None);
         self.service.outlets.event(What::PolicyLoaded { mode: format!("{mode:?}").to_lowercase() });
         info!(?mode, "reloaded");
-        Ok(())
+        Ok(before)
     }
 
     /// Takes over what a reload may change, and names what it may not.
@@ -146,6 +156,19 @@ impl Reload {
         error!(fault, "cannot reload; the old policy stays in force");
     }
 }
+
+/// Lets go of a policy here and not on a thread that answers: a list of a hundred thousand entries takes milliseconds to be
+/// given back. Whoever has it still, a request under way or one that waits for its response, has it for `patience` at most.
+fn retire(old: Arc<Snapshot>, patience: Duration) {
+    let begun = Instant::now();
+    while Arc::strong_count(&old) > 1 && begun.elapsed() < patience {
+        std::thread::park_timeout(LOOK);
+    }
+    drop(old);
+}
+
+/// How often it is seen whether a policy is in use.
+const LOOK: Duration = Duration::from_millis(100);
 
 const CHANGEABLE: &[&str] = &[
     "policy-file",

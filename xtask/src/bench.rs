@@ -2,6 +2,7 @@
 
 mod envoy;
 mod proxy;
+mod reload;
 pub(crate) mod rpc;
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +24,7 @@ struct Bench {
 
 const BENCHES: &[Bench] = &[
     Bench { name: "rpc", about: "the agent beside a responder that does nothing", run: rpc::run },
+    Bench { name: "reload", about: "the agent while a large policy is loaded again", run: reload::run },
     Bench { name: "proxy", about: "the agent as a reverse proxy beside nginx", run: proxy::run },
     Bench { name: "envoy", about: "the filter beside a plain route and Envoy's ext_authz", run: envoy::run },
 ];

@@ -169,7 +169,7 @@ fn acquainted(folder: &Path) -> Result<Acquainted> {
 }
 
 /// An agent called `name` with the policy at `policy`, and its socket.
-fn agent_command(folder: &Path, name: &str, policy: &Path) -> Result<(Command, PathBuf)> {
+pub(super) fn agent_command(folder: &Path, name: &str, policy: &Path) -> Result<(Command, PathBuf)> {
     let socket = folder.join(name).with_extension("sock");
     let mut command = Command::new(target()?.join("release/portcullis-agent"));
     command
@@ -184,13 +184,13 @@ fn agent_command(folder: &Path, name: &str, policy: &Path) -> Result<(Command, P
 }
 
 /// What is measured.
-struct Server {
-    child: Child,
+pub(super) struct Server {
+    pub(super) child: Child,
     socket: PathBuf,
 }
 
 impl Server {
-    fn start(mut command: Command, socket: PathBuf) -> Result<Self> {
+    pub(super) fn start(mut command: Command, socket: PathBuf) -> Result<Self> {
         let child = command.stderr(Stdio::null()).spawn().context("cannot start a server")?;
         let mut server = Self { child, socket };
         let started = Instant::now();
@@ -311,11 +311,12 @@ impl Drop for Server {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a rate is kept by the clock, not by an event")]
-fn wait(due: Instant) {
+pub(super) fn wait(due: Instant) {
     thread::sleep(due.saturating_duration_since(Instant::now()));
 }
 
-fn ask(socket: &Path) -> Result<()> {
+/// Asks about a small request, which must pass.
+pub(super) fn ask(socket: &Path) -> Result<()> {
     exchange(socket, REQUEST)
 }
 
