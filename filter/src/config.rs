@@ -255,7 +255,7 @@ impl Report {
                 "min_status" => reader.status(&name, value, (200, 600), &mut self.min_status),
                 "slow_ms" => reader.millis(&name, value, (1, 3_600_000), &mut self.slow),
                 "large_bytes" => {
-                    reader.number(&name, value, (1, u64::MAX), &mut self.large);
+                    reader.number(&name, value, (1, LARGEST), &mut self.large);
                 }
                 "headers" => reader.words(&name, value, &mut self.headers),
                 _ => reader.unknown(&name),
@@ -292,6 +292,9 @@ impl Fingerprints {
         }
     }
 }
+
+/// Up to here a float holds every whole number, as JSON's may be one.
+const LARGEST: u64 = (1 << 53) - 1;
 
 const LOG_LEVELS: &[(&str, LogLevel)] =
     &[("info", LogLevel::Info), ("warn", LogLevel::Warn), ("error", LogLevel::Error), ("off", LogLevel::Off)];

@@ -53,7 +53,7 @@ impl Reader {
         (min, max): (u64, u64),
         into: &mut u64,
     ) -> Taken {
-        match value.as_u64().filter(|number| (min..=max).contains(number)) {
+        match whole(value).filter(|number| (min..=max).contains(number)) {
             Some(number) => {
                 *into = number;
                 Taken::Yes
@@ -137,6 +137,12 @@ impl Reader {
     pub(super) fn unknown(&mut self, key: &str) {
         self.problems.push(format!("{key} is not known; it has no effect"));
     }
+}
+
+/// A number without a fraction, however it is written: control planes that keep numbers as floats write 100 as 100.0.
+fn whole(value: &Value) -> Option<u64> {
+    let of_float = || value.as_f64().filter(|number| number.fract() == 0.0)?.to_string().parse().ok();
+    value.as_u64().or_else(of_float)
 }
 
 /// Whether a value was taken.
