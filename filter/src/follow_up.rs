@@ -12,10 +12,20 @@ use crate::reports::{Kind, Report};
 
 /// A response as the host shows it when the stream has ended.
 pub(crate) struct Response {
+    headers: Headers,
     status: u16,
-    size: u64,
+    size: Size,
     took: Duration,
     flags: i64,
+}
+
+/// The length of a response's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    /// As its headers announced it.
+    Announced(u64),
+    /// As it was sent.
+    Sent(u64),
 }
 
 /// The verdict that was acted on, and the ids that the agent gave the request.
@@ -27,12 +37,21 @@ pub(crate) struct Acted<'a> {
 
 impl Response {
     /// Looks at the response of a request that came at `came`.
+    ///
+    /// Every attribute costs more than all headers together, and these mostly say what an ordinary response needs to be
+    /// known by.
     pub(crate) fn observe(host: &impl Host, came: Duration) -> Self {
+        // Without them there still may have been a response.
+        let headers = host.response_headers().unwrap_or_default();
+        let said = |name| std::str::from_utf8(headers.first(name)?).ok();
+        let status = said(":status").and_then(|status| status.parse().ok());
+        let size = said("content-length").and_then(|length| length.parse().ok()).map(Size::Announced);
         Self {
-            status: number(host, "code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0),
-            size: number(host, "size").unwrap_or(0),
+            status: status.or_else(|| number(host, "code")?.try_into().ok()).unwrap_or(0),
+            size: size.unwrap_or_else(|| Size::sent(host)),
             took: host.now().saturating_sub(came),
             flags: 0,
+            headers,
         }
     }
 
@@ -48,10 +67,15 @@ impl Response {
         if ids.is_empty() && !self.is_anomalous(&config.report) {
             return Vec::new();
         }
+        // What was announced need not have been sent: nothing of it is, where the method is HEAD.
+        if let Size::Announced(_) = self.size {
+            self.size = Size::sent(host);
+            if ids.is_empty() && !self.is_anomalous(&config.report) {
+                return Vec::new();
+            }
+        }
         self.flags = number(host, "flags").and_then(|flags| i64::try_from(flags).ok()).unwrap_or(0);
-        // Without them the report still has the status.
-        let headers = host.response_headers().unwrap_or_default();
-        let wanted = Wanted { headers: &headers, names: &config.report.headers };
+        let wanted = Wanted { headers: &self.headers, names: &config.report.headers };
         if ids.is_empty() {
             facts.complete(host, config);
             return vec![Report { kind: Kind::Post, message: self.post(facts, code, wanted) }];
@@ -63,7 +87,9 @@ impl Response {
     /// A stream that ended without any response is none.
     fn is_anomalous(&self, limits: &config::Report) -> bool {
         self.status != 0
-            && (self.status >= limits.min_status || self.size >= limits.large || self.took >= limits.slow)
+            && (self.status >= limits.min_status
+                || self.size.bytes() >= limits.large
+                || self.took >= limits.slow)
     }
 
     fn update(&self, id: &[u8], code: i32, wanted: Wanted<'_>) -> Vec<u8> {
@@ -101,7 +127,19 @@ impl Response {
     }
 
     fn size(&self) -> i64 {
-        i64::try_from(self.size).unwrap_or(i64::MAX)
+        i64::try_from(self.size.bytes()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Size {
+    fn sent(host: &impl Host) -> Self {
+        Self::Sent(number(host, "size").unwrap_or(0))
+    }
+
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Announced(bytes) | Self::Sent(bytes) => bytes,
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Mock {
     pub(crate) response: RefCell<Headers>,
     pub(crate) body: RefCell<Option<Vec<u8>>>,
     pub(crate) properties: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// Attributes that were asked for.
+    pub(crate) asked: RefCell<Vec<String>>,
     pub(crate) reply: RefCell<(Headers, Vec<u8>)>,
     pub(crate) configuration: RefCell<Vec<u8>>,
     /// What the next calls to the agent give, in place of a token.
@@ -136,6 +138,7 @@ impl Host for Mock {
     }
 
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
+        self.asked.borrow_mut().push(path.join("."));
         Ok(self.properties.borrow().get(&path.join(".")).cloned())
     }
 

@@ -21,7 +21,7 @@ fn ended(mock: &Mock, config: &str, message: &RpcMsgOut<'_>, status: u64) -> Str
     reply(&mut stream, mock, message);
     mock.property("response.code", &status.to_le_bytes());
     mock.property("response.size", &7_u64.to_le_bytes());
-    *mock.response.borrow_mut() = headers(&[(":status", "404"), ("server", "x")]);
+    *mock.response.borrow_mut() = headers(&[(":status", &status.to_string()), ("server", "x")]);
     stream.on_log(mock);
     stream
 }
@@ -109,4 +109,32 @@ fn reports_flags_and_only_headers_of_interest() {
     let report = RpcMsgIn2::decode(&sent[0].1).unwrap();
     assert_eq!(report.response_flags, 4);
     assert_eq!(report.headers_out, [("x-cache".into(), "hit".into())]);
+}
+
+#[test]
+fn asks_for_no_attribute_of_an_ordinary_response() {
+    let mock = Mock::get("/");
+    let mut stream = stream(&mock, "{}");
+    stream.on_request_headers(&mock, End::Reached);
+    reply(&mut stream, &mock, &verdict(200));
+    mock.asked.borrow_mut().clear();
+    *mock.response.borrow_mut() = headers(&[(":status", "200"), ("content-length", "7")]);
+    stream.on_log(&mock);
+    assert_eq!(*mock.asked.borrow(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_announced_and_not_sent_is_not_large() {
+    let head = |sent: u64| {
+        let mock = Mock::get("/");
+        let mut stream = stream(&mock, r#"{"report": {"large_bytes": 1000}}"#);
+        stream.on_request_headers(&mock, End::Reached);
+        reply(&mut stream, &mock, &verdict(200));
+        *mock.response.borrow_mut() = headers(&[(":status", "200"), ("content-length", "1000")]);
+        mock.property("response.size", &sent.to_le_bytes());
+        stream.on_log(&mock);
+        reports(&stream, &mock).len()
+    };
+    assert_eq!(head(0), 0);
+    assert_eq!(head(1000), 1);
 }
