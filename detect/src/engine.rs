@@ -99,10 +99,17 @@ impl Engine {
 
     /// Reports what `request` carries.
     pub fn inspect(&self, request: &Request<'_>) -> Signals {
+        self.inspect_unknown(request, 0)
+    }
+
+    /// Reports what `request` carries, and does not read the values of headers that the caller knows, a bit each from the
+    /// first one on: the same name and value came in a request in which this engine found nothing. What is found in a
+    /// header's value depends on these two alone; whatever is asked of headers together is asked all the same.
+    pub fn inspect_unknown(&self, request: &Request<'_>, known: u64) -> Signals {
         let mut inspection = Inspection::new(self);
         detectors::inspect_request(request, &mut inspection);
         patches::inspect(&self.patches, request, &mut inspection);
-        input::walk(request, &mut inspection);
+        input::walk_unknown(request, known, &mut inspection);
         inspection.finish()
     }
 

@@ -1,6 +1,7 @@
 //! Judging in the filter itself: the engine, and what the agent says about when its findings are enough.
 
 mod facts;
+mod memo;
 mod poll;
 
 use std::cell::{Cell, RefCell};
@@ -14,6 +15,8 @@ use crate::headers::Headers;
 use crate::host::Host;
 use crate::message::{Body, Extent, Facts as Seen};
 
+use memo::Memo;
+
 pub(crate) use facts::{Block, Facts};
 pub(crate) use poll::{News, Poll, Purpose};
 
@@ -21,6 +24,8 @@ pub(crate) use poll::{News, Poll, Purpose};
 #[derive(Debug, Default)]
 pub(crate) struct Local {
     engine: RefCell<Option<Rc<Engine>>>,
+    /// What the engine has found nothing in; another engine begins anew.
+    memo: RefCell<Memo>,
     facts: RefCell<Option<Rc<Facts>>>,
     /// When the agent last said that the facts hold.
     confirmed: Cell<Option<Duration>>,
@@ -85,7 +90,11 @@ impl Local {
         let Some(engine) = engine else { return (Found::default(), Reliance::Ask) };
         let request = View::new(&seen.headers);
         let request = request.request(seen, body);
-        let found = Found::of(&engine.inspect(&request));
+        let looked = self.memo.borrow().look(request.headers);
+        let found = Found::of(&engine.inspect_unknown(&request, looked.known));
+        if found.tags.is_empty() {
+            self.memo.borrow_mut().learn(request.headers, &looked);
+        }
         let enough = found.tags.is_empty()
             && self.is_fresh(host, settings)
             && self.facts().is_some_and(|facts| !facts.concern(&request, || crate::message::peer(host)));
@@ -128,7 +137,10 @@ impl Local {
         let known = self.facts();
         if known.as_ref().map(|known| &known.patches).unwrap_or(&Vec::new()) != &facts.patches {
             match Engine::default().with_patches(facts.patches.iter().map(String::as_str)) {
-                Ok(engine) => *self.engine.borrow_mut() = Some(Rc::new(engine)),
+                Ok(engine) => {
+                    *self.engine.borrow_mut() = Some(Rc::new(engine));
+                    self.memo.replace(Memo::default());
+                }
                 Err(_) => facts.ask_always = true,
             }
         }

@@ -1,7 +1,5 @@
 //! Base64 (RFC 4648), lenient: both alphabets, padding or none, white space skipped.
 
-use memchr::memmem;
-
 use super::text;
 
 /// Decodes all of `bytes`; none if a byte belongs to neither alphabet or the length cannot be right.
@@ -43,8 +41,10 @@ pub(crate) fn whole(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Decodes what follows `base64,` in a `data:` URL.
 pub(crate) fn in_data_url(bytes: &[u8]) -> Option<Vec<u8>> {
-    let start = memmem::find(bytes, b"base64,")? + b"base64,".len();
-    let rest = bytes.get(start..)?.trim_ascii_start();
+    // By its comma: making a searcher for the word costs more than most values are long.
+    let mut commas = memchr::memchr_iter(b',', bytes);
+    let comma = commas.find(|&at| bytes.get(..at).is_some_and(|start| start.ends_with(b"base64")))?;
+    let rest = bytes.get(comma + 1..)?.trim_ascii_start();
     let end = rest.iter().position(|&byte| digit(byte).is_none() || byte == b' ').unwrap_or(rest.len());
     let body = rest.get(..end)?;
     // A cut group at the end is dropped: only text is wanted.

@@ -1,6 +1,6 @@
 //! UTF-7, and what is left of UTF-16 and of NUL tricks inside a value.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::{base64, text};
 
@@ -47,8 +47,7 @@ pub(crate) fn decode_utf7(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether a run that starts with an ASCII sign occurs: `+A`, and then the sign's upper bits.
 pub(crate) fn may_hide(bytes: &[u8]) -> bool {
-    memchr::memmem::find_iter(bytes, b"+A")
-        .any(|at| starts_with_ascii(bytes.get(at + 1..).unwrap_or_default()))
+    memchr_iter(b'+', bytes).any(|at| starts_with_ascii(bytes.get(at + 1..).unwrap_or_default()))
 }
 
 fn starts_with_ascii(run: &[u8]) -> bool {

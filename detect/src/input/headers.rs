@@ -7,10 +7,12 @@ use crate::request::{Header, Request};
 use crate::signal::Location;
 use crate::value::{Field, Part, Wire};
 
-/// Hands on every header of `request`.
-pub(crate) fn walk(request: &Request<'_>, inspection: &mut Inspection<'_>) {
-    for header in request.headers {
-        self::header(header, inspection);
+/// Hands on every header of `request` that has no bit in `known`.
+pub(crate) fn walk(request: &Request<'_>, known: u64, inspection: &mut Inspection<'_>) {
+    for (index, header) in request.headers.iter().enumerate() {
+        if index >= 64 || known >> index & 1 == 0 {
+            self::header(header, inspection);
+        }
     }
 }
 

@@ -21,8 +21,13 @@ use crate::request::Request;
 
 /// Hands every field of `request` to `inspection`, outermost first.
 pub(crate) fn walk(request: &Request<'_>, inspection: &mut Inspection<'_>) {
+    walk_unknown(request, 0, inspection);
+}
+
+/// The same, apart from the headers that have a bit in `known`.
+pub(crate) fn walk_unknown(request: &Request<'_>, known: u64, inspection: &mut Inspection<'_>) {
     target::walk(request.target, inspection);
-    headers::walk(request, inspection);
+    headers::walk(request, known, inspection);
     body::walk(request, inspection);
 }
 

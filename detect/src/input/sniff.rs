@@ -1,6 +1,6 @@
 //! What a body is, by its own look and by its Content-Type.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::input::{json, multipart};
 use crate::scan::starts_with_ignore_case;
@@ -95,5 +95,5 @@ fn looks_like_form(body: &[u8]) -> bool {
             byte.is_ascii_alphanumeric()
                 || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']' | b'%' | b'$' | b':')
         })
-        && memmem::find(body, b"\n").is_none()
+        && memchr(b'\n', body).is_none()
 }

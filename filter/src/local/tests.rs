@@ -71,3 +71,49 @@ fn finds_what_the_agent_would_find() {
     }
     assert!(found >= 10, "{found}");
 }
+
+/// Every line of the vectors as a header's value, among headers that are known from the request before.
+#[test]
+fn what_is_remembered_changes_no_finding() {
+    let mock = Mock::default();
+    let (settings, engine) = (Config::default().local, Engine::default());
+    let local = Local::default();
+    local.start(&Local::default());
+    let (mut seen, mut harmless, mut harmful) = (0, 0, 0);
+    for line in vectors() {
+        let pairs: [(&[u8], &[u8]); 7] = [
+            (b":method", b"GET"),
+            (b":path", b"/"),
+            (b":authority", b"a.example"),
+            (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64)"),
+            (b"accept", b"*/*"),
+            (b"x-value", &line),
+            (b"cookie", &line),
+        ];
+        let all = Headers::from_pairs(&pairs);
+        let request = Seen::collect(&mock, &Config::default(), all, Duration::ZERO);
+        let view = View::new(&request.headers);
+        let fresh = Found::of(&engine.inspect(&view.request(&request, Body::default())));
+        for _ in 0..3 {
+            let (found, _) = local.judge(&mock, &settings, &request, Body::default());
+            assert_eq!(found, fresh, "{}", String::from_utf8_lossy(&line));
+        }
+        let count = if fresh.tags.is_empty() { &mut harmless } else { &mut harmful };
+        *count += 1;
+        seen += 1;
+    }
+    assert!(harmless > 100 && harmful > 100, "{harmless} harmless and {harmful} harmful of {seen}");
+}
+
+fn vectors() -> Vec<Vec<u8>> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors");
+    let mut lines = Vec::new();
+    for folder in std::fs::read_dir(root).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let text = std::fs::read(file.unwrap().path()).unwrap();
+            // One in so many: all of them are read by the tests of the module.
+            lines.extend(text.split(|byte| *byte == b'\n').step_by(7).map(<[u8]>::to_vec));
+        }
+    }
+    lines
+}

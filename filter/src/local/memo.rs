@@ -1,0 +1,186 @@
+//! Headers in which nothing was found, so that they need not be read again.
+//!
+//! Clients repeat themselves: of ten headers of a browser nine are what it sent before, and what many others send. What
+//! the engine finds in a header depends on nothing but its name and its value. So those of a request in which nothing at
+//! all was found are kept, whole, and one that is the same byte by byte is passed over.
+//!
+//! A value is kept when it comes for the second time: request ids and tokens, which come once, then displace nothing. A
+//! client that sends values in order to displace others makes requests slower, never less looked at.
+
+use portcullis_detect::Header;
+
+/// A table of headers; each has one place in it.
+#[derive(Debug)]
+pub(super) struct Memo {
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Place {
+    hash: u64,
+    header: Option<Kept>,
+    /// The hash of the last one that came and is not kept.
+    candidate: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    name: Box<[u8]>,
+    value: Box<[u8]>,
+}
+
+impl Kept {
+    fn new(header: &Header<'_>) -> Self {
+        Self { name: header.name.into(), value: header.value.into() }
+    }
+
+    fn is(&self, header: &Header<'_>) -> bool {
+        *self.name == *header.name && *self.value == *header.value
+    }
+}
+
+/// What was looked up of one request.
+#[derive(Debug)]
+pub(super) struct Looked {
+    hashes: [u64; MOST],
+    /// A bit for each header that is known.
+    pub(super) known: u64,
+}
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self { places: vec![Place::default(); PLACES] }
+    }
+}
+
+impl Memo {
+    /// Looks for headers that are known.
+    pub(super) fn look(&self, headers: &[Header<'_>]) -> Looked {
+        let mut looked = Looked { hashes: [0; MOST], known: 0 };
+        for (index, (header, hash)) in headers.iter().zip(&mut looked.hashes).enumerate() {
+            *hash = hash_of(header);
+            let kept = self.places.get(place(*hash)).filter(|place| place.hash == *hash);
+            let same = kept.and_then(|place| place.header.as_ref()).is_some_and(|kept| kept.is(header));
+            looked.known |= u64::from(same) << index;
+        }
+        looked
+    }
+
+    /// Takes down the headers of a request in which nothing was found.
+    pub(super) fn learn(&mut self, headers: &[Header<'_>], looked: &Looked) {
+        for (index, (header, hash)) in headers.iter().zip(looked.hashes).enumerate() {
+            if looked.known >> index & 1 == 1 || header.name.len() + header.value.len() > LONGEST {
+                continue;
+            }
+            let Some(place) = self.places.get_mut(place(hash)) else { continue };
+            if place.candidate == hash {
+                *place = Place { hash, header: Some(Kept::new(header)), candidate: 0 };
+            } else {
+                place.candidate = hash;
+            }
+        }
+    }
+}
+
+/// Quick, and not secret: whoever makes two headers meet in one place gains nothing, since the bytes are compared.
+fn hash_of(header: &Header<'_>) -> u64 {
+    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    let mut hash = header.name.len() as u64;
+    for part in [header.name, header.value] {
+        let (words, rest) = part.as_chunks::<8>();
+        hash = words.iter().fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+        hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
+    }
+    hash
+}
+
+/// The upper bits are the best mixed.
+fn place(hash: u64) -> usize {
+    usize::try_from(hash >> 56).unwrap_or(0)
+}
+
+/// As many as eight bits number.
+const PLACES: usize = 256;
+
+/// Headers of one request that are looked up: a bit each.
+const MOST: usize = 64;
+
+/// Bytes of a header that is kept: with 256 of them a worker keeps at most 256 KiB.
+const LONGEST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGENT: Header<'_> = Header { name: b"user-agent", value: b"Mozilla/5.0 (X11; Linux x86_64)" };
+
+    fn pass(memo: &mut Memo, headers: &[Header<'_>]) -> u64 {
+        let looked = memo.look(headers);
+        memo.learn(headers, &looked);
+        looked.known
+    }
+
+    #[test]
+    fn knows_what_came_twice() {
+        let mut memo = Memo::default();
+        let headers = [AGENT, Header { name: b"accept", value: b"*/*" }];
+        assert_eq!([0; 3].map(|_: u32| pass(&mut memo, &headers)), [0, 0, 0b11]);
+    }
+
+    #[test]
+    fn what_is_not_the_same_is_not_known() {
+        let mut memo = Memo::default();
+        for _ in 0..3 {
+            pass(&mut memo, &[AGENT]);
+        }
+        for other in [
+            Header { value: b"Mozilla/5.0 (X11; Linux x86_65)", ..AGENT },
+            Header { value: b"", ..AGENT },
+            Header { name: b"user_agent", ..AGENT },
+            Header { name: b"user-agentM", value: b"ozilla/5.0 (X11; Linux x86_64)" },
+        ] {
+            assert_eq!(memo.look(&[other]).known, 0, "{other:?}");
+        }
+        assert_eq!(memo.look(&[AGENT]).known, 1);
+    }
+
+    #[test]
+    fn a_header_that_meets_another_in_its_place_is_not_taken_for_it() {
+        let mut memo = Memo::default();
+        for _ in 0..2 {
+            pass(&mut memo, &[AGENT]);
+        }
+        let hash = hash_of(&AGENT);
+        let kept = &mut memo.places[place(hash)];
+        kept.header = Some(Kept::new(&Header { value: b"another of the same hash", ..AGENT }));
+        assert_eq!(memo.look(&[AGENT]).known, 0);
+    }
+
+    #[test]
+    fn values_that_come_once_displace_nothing() {
+        let mut memo = Memo::default();
+        for _ in 0..2 {
+            pass(&mut memo, &[AGENT]);
+        }
+        let mut known = 0;
+        for number in 0..10_000_u32 {
+            let id = number.to_string();
+            known += pass(&mut memo, &[AGENT, Header { name: b"x-request-id", value: id.as_bytes() }]);
+        }
+        assert_eq!(known, 10_000);
+        assert_eq!(memo.places.iter().filter(|place| place.header.is_some()).count(), 1);
+    }
+
+    #[test]
+    fn keeps_nothing_long_and_looks_up_only_so_many() {
+        let mut memo = Memo::default();
+        let long = vec![b'a'; LONGEST];
+        let headers = vec![Header { name: b"x", value: &long }; 100];
+        assert_eq!([0; 3].map(|_: u32| pass(&mut memo, &headers)), [0; 3]);
+        let many = vec![AGENT; 100];
+        for _ in 0..3 {
+            pass(&mut memo, &many);
+        }
+        assert_eq!(memo.look(&many).known, u64::MAX);
+    }
+}
