@@ -30,6 +30,8 @@ pub struct Judged {
     pub forged_tags: bool,
     /// Headers that the operator invented, for the application.
     pub headers: Vec<(String, String)>,
+    /// Whether the response is to be asked about before it goes out. Only the filter can.
+    pub asks_response: bool,
 }
 
 /// Why a request was not looked at.
@@ -43,6 +45,8 @@ pub enum NotInspected {
     Faulted,
     /// Processing is turned off.
     Disabled,
+    /// What was kept of the request is gone.
+    Forgotten,
 }
 
 impl NotInspected {
@@ -51,7 +55,7 @@ impl NotInspected {
         match self {
             Self::TimedOut => -2,
             Self::Overloaded => -1,
-            Self::Faulted | Self::Disabled => 0,
+            Self::Faulted | Self::Disabled | Self::Forgotten => 0,
         }
     }
 }
@@ -82,7 +86,7 @@ impl Answer {
                     .chain(id)
                     .chain(judged.tags())
                     .chain(judged.invented());
-                judged.message(pairs.collect())
+                RpcMsgOut { ask_response: judged.asks_response, ..judged.message(pairs.collect()) }
             }
             Self::NotInspected(reason) => RpcMsgOut { waf_response: reason.code(), ..RpcMsgOut::default() },
         }
@@ -104,6 +108,14 @@ impl Answer {
                 ..message
             },
             _ => message,
+        }
+    }
+
+    /// The message about a response that waits.
+    pub fn about_response(&self) -> RpcMsgOut<'_> {
+        match self {
+            Self::Judged(judged) => judged.message(judged.redirect().into_iter().collect()),
+            Self::NotInspected(reason) => RpcMsgOut { waf_response: reason.code(), ..RpcMsgOut::default() },
         }
     }
 }
@@ -174,7 +186,7 @@ mod tests {
             _ => (FollowUp::Always, Some(Ids::default().make())),
         };
         let verdict = Box::new(Decision::pass(tags.to_vec(), follow_up));
-        Answer::Judged(Judged { verdict, id, forged_tags, headers: Vec::new() })
+        Answer::Judged(Judged { verdict, id, forged_tags, headers: Vec::new(), asks_response: false })
     }
 
     fn names(message: &RpcMsgOut<'_>) -> Vec<String> {
@@ -212,7 +224,13 @@ mod tests {
         let policy = Policy::from_json("policy.json", text).unwrap();
         let action = policy.site.block_action();
         let verdict = Box::new(Decision { action, ..Decision::pass(vec![Tag::Sqli], FollowUp::Always) });
-        let answer = Answer::Judged(Judged { verdict, id: None, forged_tags: false, headers: Vec::new() });
+        let answer = Answer::Judged(Judged {
+            verdict,
+            id: None,
+            forged_tags: false,
+            headers: Vec::new(),
+            asks_response: false,
+        });
         let message = answer.to_module();
         assert_eq!(message.waf_response, 302);
         assert_eq!(message.request_headers.first(), Some(&("X-Sigsci-Redirect".into(), "/no".into())));
@@ -224,7 +242,13 @@ mod tests {
         let page = Some(Page { content_type: "text/html", headers: &[("cache-control", "no-store")], body });
         let verdict =
             Box::new(Decision { action, page, ..Decision::pass(vec![Tag::Sqli], FollowUp::IfAnomalous) });
-        Answer::Judged(Judged { verdict, id: None, forged_tags: false, headers: Vec::new() })
+        Answer::Judged(Judged {
+            verdict,
+            id: None,
+            forged_tags: false,
+            headers: Vec::new(),
+            asks_response: false,
+        })
     }
 
     #[test]
@@ -253,7 +277,13 @@ mod tests {
         let action = Policy::from_json("policy.json", &text).unwrap().site.block_action();
         let verdict = Box::new(Decision { action, ..Decision::pass(Tag::ALL.to_vec(), FollowUp::Always) });
         let id = Some(Ids::default().make());
-        let answer = Answer::Judged(Judged { verdict, id, forged_tags: false, headers: Vec::new() });
+        let answer = Answer::Judged(Judged {
+            verdict,
+            id,
+            forged_tags: false,
+            headers: Vec::new(),
+            asks_response: false,
+        });
         let message = answer.to_module();
         let wire = write_reply(MsgId::NONE, &message);
         assert!(wire.len() + 8 < MAX_REPLY);

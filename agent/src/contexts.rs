@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::ids::RequestId;
-use crate::inspector::Awaited;
+use crate::inspector::{Awaited, Responded};
 use crate::record::Record;
 
 /// Requests that may wait, and bytes that they may hold: what is beyond makes the oldest leave.
@@ -21,11 +21,14 @@ pub struct Context {
     pub path: Vec<u8>,
     /// What its response is judged by.
     pub awaited: Option<Box<Awaited>>,
+    /// What came of its response, where that was asked about before it went out.
+    pub responded: Option<Box<Responded>>,
 }
 
 impl Context {
     fn size(&self) -> usize {
-        128 + self.path.len() + self.record.as_ref().map_or(0, |record| record.size())
+        let responded = self.responded.as_ref().map_or(0, |_| 1024);
+        128 + responded + self.path.len() + self.record.as_ref().map_or(0, |record| record.size())
     }
 }
 

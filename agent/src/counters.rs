@@ -67,6 +67,9 @@ counters! {
         posts "post" "Responses reported together with their request."
         bad_reports "bad" "Reports within a batch that are no message."
     }
+    "waf_responses_asked" "" "Responses that were asked about before they went out" {
+        responses "" "Responses that were asked about before they went out."
+    }
     "waf_contexts_lost" "reason" "Requests whose response was never joined to them, and responses without request" {
         expired "expired" "Requests whose response was not reported in time."
         evicted "evicted" "Requests forgotten because too many waited for their response."

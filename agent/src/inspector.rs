@@ -324,8 +324,13 @@ impl Inspector {
             .remembered
             .take()
             .map(|remembered| Box::new(Awaited { snapshot: Arc::clone(snapshot), remembered }));
-        let judged =
-            Judged { verdict: Box::new(decision), id, forged_tags: request.has_forged_tags(), headers };
+        let judged = Judged {
+            verdict: Box::new(decision),
+            id,
+            forged_tags: request.has_forged_tags(),
+            headers,
+            asks_response: awaited.as_ref().is_some_and(|awaited| awaited.remembered.acts()),
+        };
         let path = if follow { path(request.seen.target) } else { Vec::new() };
         Inspected { answer: Answer::Judged(judged), course, record, path, awaited, client: request.client }
     }
@@ -382,7 +387,8 @@ impl Inspected {
 
     fn unseen(course: Course) -> Self {
         let verdict = Box::new(Decision::unwatched());
-        let judged = Judged { verdict, id: None, forged_tags: false, headers: Vec::new() };
+        let judged =
+            Judged { verdict, id: None, forged_tags: false, headers: Vec::new(), asks_response: false };
         Self {
             answer: Answer::Judged(judged),
             course,

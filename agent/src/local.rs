@@ -41,6 +41,8 @@ pub fn facts<'a>(
         ask_always: circumstances.every == Every::Wanted
             || policy.mode == LocalMode::Off
             || policy.asks_about_clean
+            // Of a request that went by itself nothing is kept for its response.
+            || policy.asks_about_responses
             || policy.is_partial,
         blocks: policy.mode == LocalMode::Block && policy.immediate,
         block_code: policy.block_code.into(),
@@ -115,6 +117,7 @@ mod tests {
         let local = policy.local_facts(&state, 1, MOST);
         for local in [
             portcullis_policy::LocalFacts { asks_about_clean: true, ..local.clone() },
+            portcullis_policy::LocalFacts { asks_about_responses: true, ..local.clone() },
             portcullis_policy::LocalFacts { is_partial: true, ..local.clone() },
         ] {
             assert!(message(&local, Every::Unwanted).ask_always, "{local:?}");

@@ -307,7 +307,10 @@ mod tests {
         let id = (!tags.is_empty()).then(|| Ids::default().make());
         let verdict = Box::new(Decision::pass(tags.to_vec(), FollowUp::IfAnomalous));
         let headers = vec![("X-Waf".to_owned(), "yes".to_owned()), ("X-Bad".to_owned(), "a\nb".to_owned())];
-        judgement(&Answer::Judged(Judged { verdict, id, forged_tags, headers }), Duration::ZERO)
+        judgement(
+            &Answer::Judged(Judged { verdict, id, forged_tags, headers, asks_response: false }),
+            Duration::ZERO,
+        )
     }
 
     fn sent(judgement: Judgement) -> Vec<(String, String)> {

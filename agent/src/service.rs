@@ -217,12 +217,44 @@ impl Service {
         Ok(())
     }
 
+    /// Judges a response that waits.
+    ///
+    /// # Errors
+    ///
+    /// When `message` does not describe one.
+    pub fn about_response(&self, message: &[u8]) -> Result<Answer, DecodeError> {
+        let asked = RpcMsgIn2::decode(message)?;
+        self.counters.responses.add();
+        let id = RequestId::read(&asked.request_id);
+        let Some((id, mut context)) = id.and_then(|id| Some((id, self.contexts.take(id)?))) else {
+            self.counters.orphans.add();
+            return Ok(Answer::NotInspected(NotInspected::Forgotten));
+        };
+        let answered =
+            Answered { code: asked.response_code, millis: -1, size: -1, headers: &asked.headers_out };
+        let responded = self.responded(&answered, &context.path, context.awaited.as_deref());
+        let verdict = Box::new(responded.decision.clone());
+        context.responded = Some(Box::new(responded));
+        self.remember(id, context);
+        Ok(Answer::Judged(Judged {
+            verdict,
+            id: None,
+            forged_tags: false,
+            headers: Vec::new(),
+            asks_response: false,
+        }))
+    }
+
     /// Joins a response to its request.
     pub fn answered(&self, id: Option<RequestId>, answered: Answered<'_>) {
         let Some(context) = id.and_then(|id| self.contexts.take(id)) else {
             return self.counters.orphans.add();
         };
-        let responded = self.responded(&answered, &context.path, context.awaited.as_deref());
+        // A response that was asked about has been judged, and counted.
+        let responded = match context.responded {
+            Some(responded) => *responded,
+            None => self.responded(&answered, &context.path, context.awaited.as_deref()),
+        };
         let record = context.record.map(|mut record| {
             record.answer(answered, &responded.signals, &responded.decision);
             record
@@ -351,7 +383,7 @@ impl Service {
                     self.happened(&judged.verdict.events, client);
                 }
                 match judged.id {
-                    Some(id) => self.remember(id, Context { record, path, awaited }),
+                    Some(id) => self.remember(id, Context { record, path, awaited, responded: None }),
                     None => self.write_down(record),
                 }
             }
@@ -376,6 +408,8 @@ impl Service {
             NotInspected::Overloaded => self.counters.shed.add(),
             NotInspected::Faulted => self.counters.faulted.add(),
             NotInspected::Disabled => return self.counters.disabled.add(),
+            // Counted where it is found out.
+            NotInspected::Forgotten => return,
         }
         warn!(?reason, "a request was not inspected, and passes");
         if self.debug.engine_errors > Level::Off {

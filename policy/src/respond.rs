@@ -21,6 +21,14 @@ pub struct Remembered {
     is_allowed: bool,
     /// Rules that the response may complete.
     open: Vec<Open>,
+    acts: Acts,
+}
+
+/// Whether a rule that the response may complete does something to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acts {
+    Yes,
+    No,
 }
 
 /// A rule that the response may complete.
@@ -53,7 +61,21 @@ impl Remembered {
                 }
             }
         }
-        Self { policy: run.policy.id, client: run.client, is_allowed, open }
+        let stops = run.policy.site.mode == AgentMode::Block && !is_allowed;
+        let acts = open.iter().filter_map(|open| rules.response.get(open.rule as usize)).any(|rule| {
+            rule.effects.iter().any(|effect| match effect {
+                Effect::Header(_) => true,
+                Effect::Block(_) => stops,
+                _ => false,
+            })
+        });
+        let acts = if acts { Acts::Yes } else { Acts::No };
+        Self { policy: run.policy.id, client: run.client, is_allowed, open, acts }
+    }
+
+    /// Whether the response may be stopped or edited, so that it has to be asked about before it goes out.
+    pub fn acts(&self) -> bool {
+        self.acts == Acts::Yes
     }
 
     /// The rules that the response may complete, by their number.

@@ -129,6 +129,7 @@ enum Call {
     Ask,
     Post,
     Update,
+    Response,
     Reports,
     Local,
 }
@@ -143,6 +144,7 @@ async fn answer(
         wire::PRE_REQUEST => Call::Ask,
         wire::POST_REQUEST => Call::Post,
         wire::UPDATE_REQUEST => Call::Update,
+        wire::RESPONSE => Call::Response,
         wire::REPORTS => Call::Reports,
         wire::LOCAL => Call::Local,
         _ => return Err(Refusal::Path),
@@ -168,6 +170,10 @@ async fn answer(
         Call::Update => {
             service.update_request(&message)?;
             Bytes::from_static(wire::ACK)
+        }
+        Call::Response => {
+            let answer = service.about_response(&message)?;
+            answer.about_response().encode().into()
         }
         Call::Reports => {
             service.reports(&message)?;

@@ -20,8 +20,17 @@ impl Service {
     }
 
     fn recording(most: usize, time: Duration, args: &[&str], outlets: Outlets) -> Arc<Self> {
+        Self::judging(Policy::default(), (most, time), args, outlets)
+    }
+
+    fn judging(
+        policy: Policy,
+        (most, time): (usize, Duration),
+        args: &[&str],
+        outlets: Outlets,
+    ) -> Arc<Self> {
         let settings = settings(args);
-        let snapshot = Snapshot::testing(Policy::default());
+        let snapshot = Snapshot::testing(policy);
         let options = Options::new(&settings, "agent-1".into()).unwrap();
         let limits = Limits {
             inspecting: most,
@@ -136,6 +145,65 @@ async fn written(args: &[&str], work: impl AsyncFnOnce(&Arc<Service>)) -> Vec<se
     let text = std::fs::read_to_string(file.path()).unwrap();
     assert_eq!(counters.records.value(), u64::try_from(text.lines().count()).unwrap());
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A rule that stops responses, under this mode.
+fn leaking(mode: &str) -> Arc<Service> {
+    let policy = r#"{"site": {"agentLevel": "MODE"}, "rules": [{
+        "type": "request", "reason": "leaks", "enabled": true, "groupOperator": "all",
+        "conditions": [{"type": "single", "field": "path", "operator": "equals", "value": "/export"},
+                       {"type": "single", "field": "responseCode", "operator": "equals", "value": "500"}],
+        "actions": [{"type": "block", "responseCode": 451}, {"type": "addSignal", "signal": "site.leak"}]}]}"#;
+    let policy = Policy::from_json("policy.json", &policy.replace("MODE", mode)).unwrap();
+    Service::judging(policy, (1, Duration::from_secs(60)), &[], Outlets::default())
+}
+
+async fn asked(service: &Arc<Service>, path: &str) -> Answer {
+    let message = RpcMsgIn { uri: path.to_owned().into(), method: "GET".into(), ..RpcMsgIn::default() };
+    service.pre_request(message.encode().into()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_response_is_asked_about_only_where_a_rule_may_stop_it() {
+    for (mode, path, wanted) in
+        [("block", "/export", true), ("block", "/other", false), ("log", "/export", false)]
+    {
+        let answer = asked(&leaking(mode), path).await;
+        assert_eq!(answer.to_filter().ask_response, wanted, "{mode} {path}");
+        assert!(!answer.to_module().ask_response, "modules cannot hold responses");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_was_asked_about_is_judged_once() {
+    let service = leaking("block");
+    let id = asked(&service, "/export").await.to_filter().request_id.to_vec();
+    let about = |code| {
+        RpcMsgIn2 { request_id: id.clone().into(), response_code: code, ..RpcMsgIn2::default() }.encode()
+    };
+    let answer = service.about_response(&about(500)).unwrap();
+    assert_eq!(answer.about_response().waf_response, 451);
+    let signals = || {
+        let signals = &service.counters.signals;
+        (signals.named(), signals.all().collect::<Vec<_>>())
+    };
+    let before = signals();
+    // The report tells of what the client got in its place.
+    service.update_request(&about(451)).unwrap();
+    assert_eq!((signals(), service.contexts.is_empty()), (before, true));
+    let gone = service.about_response(&about(500)).unwrap();
+    assert!(matches!(gone, Answer::NotInspected(NotInspected::Forgotten)));
+    assert_eq!((service.counters.responses.value(), service.counters.orphans.value()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_response_that_no_rule_stops_goes_out() {
+    let service = leaking("block");
+    let id = asked(&service, "/export").await.to_filter().request_id.to_vec();
+    let about = RpcMsgIn2 { request_id: id.into(), response_code: 200, ..RpcMsgIn2::default() };
+    let answer = service.about_response(&about.encode()).unwrap();
+    assert_eq!(answer.about_response().waf_response, 200);
+    assert!(service.about_response(b"hello").is_err());
 }
 
 #[tokio::test]

@@ -51,6 +51,26 @@ async fn a_rule_tags_requests_and_stops_with_its_own_status() {
     assert_eq!(path.send(Ask::get("/closed")).await.status, 451);
 }
 
+#[tokio::test]
+async fn a_rule_stops_a_response_before_the_client_sees_it() {
+    let policy = r#"{"site": {"agentLevel": "block"}, "rules": [
+        {"type": "request", "reason": "leaks", "enabled": true, "groupOperator": "all",
+         "conditions": [{"type": "single", "field": "path", "operator": "like", "value": "/status/*"},
+                        {"type": "single", "field": "responseCode", "operator": "equals", "value": "500"}],
+         "actions": [{"type": "block", "responseCode": 451}]}]}"#;
+    for mode in ["ask-always", "local-first"] {
+        let mode = format!("\"mode\": \"{mode}\"");
+        let path = Path::with_policy(policy, &[PATIENT, (r#""mode": "ask-always""#, &mode)]).await;
+        let stopped = path.send(Ask::get("/status/500").header("x-demo-id", "stopped")).await;
+        assert_eq!(stopped.status, 451, "{mode}");
+        assert!(!String::from_utf8_lossy(&stopped.body).contains("target"), "{mode}: the application's body");
+        assert_eq!(path.app.seen("stopped"), 1);
+        assert_eq!(path.send(Ask::get("/status/503")).await.status, 503);
+        assert_eq!(path.send(Ask::get("/elsewhere")).await.status, 200);
+        path.counts("portcullis_responses_block_total", &[], 1.0).await;
+    }
+}
+
 /// Without a user agent a request has a signal of its own.
 fn browsing(path: &str) -> Ask {
     Ask::get(path).header("user-agent", "a browser of some kind")

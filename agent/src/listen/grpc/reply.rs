@@ -161,6 +161,7 @@ fn reason_name(reason: NotInspected) -> &'static str {
         NotInspected::Overloaded => "shed",
         NotInspected::Faulted => "faulted",
         NotInspected::Disabled => "disabled",
+        NotInspected::Forgotten => "forgotten",
     }
 }
 
@@ -179,7 +180,13 @@ mod tests {
         };
         let judged = portcullis_policy::Decision::pass(tags.to_vec(), FollowUp::IfAnomalous);
         let verdict = Box::new(portcullis_policy::Decision { action, ..judged });
-        Answer::Judged(Judged { verdict, id: None, forged_tags: true, headers: Vec::new() })
+        Answer::Judged(Judged {
+            verdict,
+            id: None,
+            forged_tags: true,
+            headers: Vec::new(),
+            asks_response: false,
+        })
     }
 
     fn question(names: &[&'static str]) -> Question {
