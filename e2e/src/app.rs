@@ -5,6 +5,7 @@
 //! | `GET /seen` | the counter, as JSON; itself not counted |
 //! | `/status/NNN` | that status |
 //! | `/moved/NAME` | 302 to `/NAME` of the same host |
+//! | `/events` | two server-sent events; the second waits for a request for `/events/go-on` |
 //! | a WebSocket handshake | 101, then every message back |
 //! | `content-type: application/grpc…` | the request's bytes as they come, then `grpc-status: 0` |
 //! | anything else | 200 and what the application saw of it, as JSON |
@@ -19,11 +20,12 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -79,22 +81,26 @@ impl Drop for App {
 }
 
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<BTreeMap<String, u64>>>);
+struct Seen {
+    counts: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// The second event may be sent.
+    go_on: Arc<Notify>,
+}
 
 impl Seen {
     fn count(&self, headers: &HeaderMap) {
         let id = headers.get(ID_HEADER).and_then(|id| id.to_str().ok()).unwrap_or("other");
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let id = if seen.len() < MAX_IDS || seen.contains_key(id) { id } else { "other" };
         *seen.entry(id.to_owned()).or_default() += 1;
     }
 
     fn of(&self, id: &str) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied().unwrap_or_default()
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied().unwrap_or_default()
     }
 
     fn report(&self) -> Bytes {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let report = serde_json::json!({"requests": seen.values().sum::<u64>(), "by_id": *seen});
         Bytes::from(format!("{report}\n"))
     }
@@ -127,6 +133,11 @@ async fn answer(request: Request<Incoming>, seen: &Seen) -> Response<Body> {
     }
     if is_grpc(request.headers()) {
         return stream_back(request);
+    }
+    match request.uri().path() {
+        "/events" => return events(Arc::clone(&seen.go_on)),
+        "/events/go-on" => seen.go_on.notify_one(),
+        _ => {}
     }
     if let Some(name) = request.uri().path().strip_prefix("/moved/") {
         return moved(request.headers(), name);
@@ -192,6 +203,20 @@ fn stream_back(request: Request<Incoming>) -> Response<Body> {
     });
     let mut response = Response::new(data.with_trailers(async move { Some(Ok(trailers)) }).boxed_unsync());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// One event at once, and one that waits: whoever holds a response back until it is whole waits for ever.
+fn events(go_on: Arc<Notify>) -> Response<Body> {
+    let event = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
+    let second = async move {
+        go_on.notified().await;
+        event("data: two\n\n")
+    };
+    let first = futures_util::stream::once(async move { event("data: one\n\n") });
+    let both = first.chain(futures_util::stream::once(second));
+    let mut response = Response::new(StreamBody::new(both).boxed_unsync());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
 }
 

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{MEMBERS, cargo, run as run_command};
-use crate::programs::{self, CHROMEDRIVER, CHROMIUM};
+use crate::command::{MEMBERS, cargo, root, run as run_command};
+use crate::programs::{self, CHROMEDRIVER, CHROMIUM, CURL, OPENSSL};
+use crate::pypi;
 use crate::run::Parts;
 use crate::{check, deploy, fuzz, modules, nginx, proxy, wasm};
 
@@ -137,13 +138,17 @@ fn host() -> Result<()> {
     run_command(cargo(&["test", "--package", "portcullis-host-tests"])?.env("PORTCULLIS_FILTER_WASM", filter))
 }
 
+/// What speaks HTTP/3 in the group `envoy`.
+const HTTP3: &str = "e2e/tests/envoy/peers/requirements.txt";
+
 fn envoy() -> Result<()> {
-    programs::provide(&[CHROMIUM, CHROMEDRIVER])?;
+    programs::provide(&[CHROMIUM, CHROMEDRIVER, CURL, OPENSSL])?;
+    let packages = pypi::install("envoy", &root()?.join(HTTP3))?;
     let parts = Parts::provide()?;
     // Each test starts an Envoy and an agent of its own: few at a time, or their timeouts measure the machine.
     let mut tests = cargo(&["test", "--test", "envoy"])?;
     let here = ["--", "--test-threads=2", "--skip", "matrix::"];
-    run_command(parts.tell(tests.args(MEMBERS).args(here)))
+    run_command(parts.tell(tests.args(MEMBERS).args(here)).env("PYTHONPATH", packages))
 }
 
 /// A few tests on each version; all of them on all would take an hour.

@@ -19,5 +19,7 @@ mod pages;
 mod path;
 mod policy;
 mod scripted;
+mod secure;
 mod setup;
+mod streams;
 mod verdicts;

@@ -61,6 +61,27 @@ impl Path {
         Self::finish(stack, None, edits).await
     }
 
+    /// With the real agent, or one that does the same always, and a configuration that this makes of the derived one and of the
+    /// stack's folder.
+    pub(crate) async fn rewritten(
+        script: Option<Script>,
+        edits: &[Edit<'_>],
+        rewrite: impl FnOnce(&str, &std::path::Path) -> String,
+    ) -> Self {
+        let mut stack = Stack::new(Binaries::from_env().unwrap()).unwrap();
+        let agent = script.map(|script| ScriptedAgent::start(&stack.socket(), script));
+        if agent.is_none() {
+            stack.start_agent(patient_agent(BLOCKING)).await.unwrap();
+        }
+        let app = App::start().await.unwrap();
+        let config = stack.configure(0, &app.address().into(), edits).unwrap();
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, rewrite(&text, stack.folder())).unwrap();
+        stack.start_envoy_with(&config).await.unwrap();
+        let ingress = stack.ingress().unwrap();
+        Self { app, stack, ingress, agent }
+    }
+
     async fn finish(mut stack: Stack, agent: Option<ScriptedAgent>, edits: &[Edit<'_>]) -> Self {
         let app = App::start().await.unwrap();
         stack.start_envoy(0, &app.address().into(), edits).await.unwrap();
