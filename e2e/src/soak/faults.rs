@@ -79,7 +79,9 @@ pub(crate) async fn serve_by_discovery(stack: &mut Stack, upstream: &Upstream) -
         update.file.display(),
         folder.display()
     );
-    std::fs::write(&shipped, format!("{before}{source}{ROUTER}{after}"))?;
+    // Whoever asks for a configuration must have a name.
+    let node = "node: { id: soak, cluster: soak }\n";
+    std::fs::write(&shipped, format!("{node}{before}{source}{ROUTER}{after}"))?;
     stack.start_envoy_with(&shipped).await?;
     Ok(update)
 }
