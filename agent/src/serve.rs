@@ -227,7 +227,7 @@ impl Envoy {
         _backlog: u32,
     ) -> anyhow::Result<Option<Self>> {
         if settings.envoy_grpc_address.as_ref().is_some() {
-            bail!("envoy-grpc-address: this build has no gRPC server");
+            anyhow::bail!("envoy-grpc-address: this build has no gRPC server");
         }
         Ok(None)
     }

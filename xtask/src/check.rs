@@ -30,6 +30,8 @@ pub(crate) fn format() -> Result<()> {
 pub(crate) fn lints() -> Result<()> {
     let deny = ["--", "-D", "warnings"];
     run_command(cargo(&["clippy", "--workspace", "--all-targets"])?.args(deny))?;
+    // The agent without gRPC has lines of its own.
+    run_command(cargo(&["clippy", "--package", "portcullis-agent", "--no-default-features"])?.args(deny))?;
     // Not among all targets, because it does not run with all tests.
     run_command(cargo(&["clippy", "--package", "portcullis-e2e", "--test", "envoy"])?.args(deny))
 }
