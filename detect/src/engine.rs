@@ -1,5 +1,7 @@
 //! The engine: fields, their decoded forms, and the detectors that each form makes possible.
 
+use std::ops::Range;
+
 use crate::budget::{Budgets, Steps};
 use crate::decode;
 use crate::detectors::{self, DETECTORS, Detector};
@@ -8,21 +10,20 @@ use crate::input;
 use crate::patches::{self, Patch, UnknownPatch};
 use crate::possible::Possible;
 use crate::request::{Request, Response};
+use crate::roles::Roles;
 use crate::signal::{Location, Signal, Signals, Tag};
-use crate::value::{Field, Finding, Part, Value};
+use crate::value::{Field, Finding, Part, Value, Wire};
 
 /// Finds signals in requests and responses.
 ///
-/// Building one compiles the word automaton (about a millisecond); share it. Inspecting is linear in the input and
-/// bounded by [`Budgets`].
+/// Building one makes its tables; share it. Inspecting is linear in the input and bounded by [`Budgets`].
 #[derive(Debug)]
 pub struct Engine {
     budgets: Budgets,
     words: Words,
     detectors: &'static [Detector],
     possible: Possible,
-    /// The detectors that read markup as a whole, a bit each.
-    markup: u64,
+    roles: Roles,
     depth: Depth,
     patches: Vec<Patch>,
 }
@@ -45,17 +46,13 @@ impl Default for Engine {
 impl Engine {
     /// Makes an engine that works within `budgets`.
     pub fn new(budgets: Budgets) -> Self {
-        let markup = DETECTORS
-            .iter()
-            .enumerate()
-            .filter(|(_, detector)| MARKUP_DETECTORS.contains(&detector.name))
-            .fold(0, |bits, (index, _)| bits | 1 << index);
+        let roles = Roles::new();
         Self {
             budgets,
-            words: Words::new(DETECTORS),
+            words: Words::with_roles(DETECTORS, &roles),
             detectors: DETECTORS,
             possible: Possible::new(DETECTORS),
-            markup,
+            roles,
             depth: Depth::Possible,
             patches: Vec::new(),
         }
@@ -74,12 +71,40 @@ impl Engine {
         Ok(self)
     }
 
-    /// The detectors that can fire on a value with `features`, a bit each.
-    fn possible(&self, features: Features) -> u64 {
+    /// The detectors of `wanted` that can fire on a value with `features`, a bit each.
+    fn possible(&self, features: Features, wanted: u64) -> u64 {
         match self.depth {
-            Depth::Everything => u64::MAX,
-            Depth::Possible => self.possible.of(features, self.detectors),
+            Depth::Everything => wanted,
+            Depth::Possible => self.roles.once(self.possible.of(features, self.detectors, wanted)),
         }
+    }
+
+    /// The detectors that do not read what stands in the place of `field`, a bit each.
+    fn elsewhere(&self, field: &Field<'_>) -> u64 {
+        match self.depth {
+            Depth::Everything => 0,
+            Depth::Possible => self.roles.elsewhere(field),
+        }
+    }
+
+    /// The detectors of which a word in `bytes`, with these features, means something in a header of its own grammar;
+    /// those in `usual` mean nothing.
+    fn telling_words(&self, bytes: &[u8], features: Features, usual: Range<usize>) -> u64 {
+        let mut words = features.words();
+        if words != 0 && !usual.is_empty() {
+            let part = |part: Option<&[u8]>| self.words.features_in(part.unwrap_or_default(), true).words();
+            words &= part(bytes.get(..usual.start)) | part(bytes.get(usual.end..));
+        }
+        // Versions are full of numbers.
+        if words & self.roles.numbers != 0 && !bytes.windows(4).any(|four| four.eq_ignore_ascii_case(b"proc"))
+        {
+            words &= !self.roles.numbers | self.words.longer_words(bytes);
+        }
+        words
+    }
+
+    fn features(&self, bytes: &[u8], elsewhere: u64) -> Features {
+        self.words.features_in(bytes, elsewhere != self.roles.placed())
     }
 
     /// Makes an engine that asks every detector about every value: slow, and equal in its findings.
@@ -130,15 +155,11 @@ impl Engine {
     }
 }
 
-/// XML's own detectors: the others read its text and attributes, where its tags would be an alarm a line.
-const MARKUP_DETECTORS: &[&str] = &["xxe"];
-
 /// Bytes that a pass over a form reads for a step; detectors take further ones for what they do at each place.
 const BYTES_A_STEP: usize = 64;
 
 /// What asking a detector costs, however short the form is.
 const STEPS_A_DETECTOR: usize = 3;
-
 /// One form of one value, as the detectors were shown it.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,30 +254,38 @@ impl<'e> Inspection<'e> {
         self.nesting = self.nesting.saturating_sub(1);
     }
 
-    /// Reads a field whose value fits its header's own grammar: only words can mean anything in it.
-    pub(crate) fn structured(&mut self, field: &Field<'_>) {
-        let words = match self.engine.depth {
-            Depth::Possible => self.engine.words.features(field.raw).words(),
+    /// Reads a field whose value fits its header's own grammar: only words can mean anything in it, and those in `usual`,
+    /// which every value of the kind has, mean nothing.
+    pub(crate) fn structured(&mut self, field: &Field<'_>, usual: Range<usize>) {
+        let engine = self.engine;
+        let features = engine.words.features_in(field.raw, true);
+        let words = match engine.depth {
+            Depth::Possible => engine.telling_words(field.raw, features, usual),
             Depth::Everything => u64::MAX,
         };
         // Which words there are is the detectors' business, not the parsers' that a trace shows.
-        if words != 0 && self.trace.is_none() {
-            self.read(field, !words);
+        if words & !engine.elsewhere(field) != 0 && self.trace.is_none() {
+            self.read(field, !words, Some(features));
         }
     }
 
     /// Shows a document, read in parts otherwise, to the detectors of its markup.
     pub(crate) fn markup(&mut self, field: &Field<'_>) {
-        self.read(field, !self.engine.markup);
+        self.read(field, !self.engine.roles.markup, None);
     }
 
     /// Reads one field in all its decoded forms.
     pub(crate) fn field(&mut self, field: &Field<'_>) {
-        self.read(field, 0);
+        self.read(field, 0, None);
     }
 
-    /// Reads one field with the detectors that are not yet in `fired`.
-    fn read(&mut self, field: &Field<'_>, mut fired: u64) {
+    /// Counts a field that says what one before it has said.
+    pub(crate) fn repeated(&mut self) {
+        self.fields = self.fields.saturating_add(1);
+    }
+
+    /// Reads one field with the detectors that are not yet in `fired`; `known` are the features of its bytes as received.
+    fn read(&mut self, field: &Field<'_>, mut fired: u64, mut known: Option<Features>) {
         if field.raw.is_empty() || self.steps.exhausted() {
             return;
         }
@@ -268,20 +297,28 @@ impl<'e> Inspection<'e> {
         let field = match field.raw.get(..self.engine.budgets.value_bytes) {
             Some(head) if head.len() < field.raw.len() => {
                 self.limited = true;
+                known = None;
                 Field { raw: head, ..*field }
             }
             _ => *field,
         };
+        let elsewhere = self.engine.elsewhere(&field);
+        fired |= elsewhere;
         if let Some(collected) = &mut self.collected {
             if field.part == Part::Value && !field.name.is_empty() {
                 collected.push((field.name.to_vec(), decode::plain(&field).into_owned()));
             }
             return;
         }
-        decode::forms(&field, self, |inspection, bytes| inspection.form(&field, bytes, &mut fired));
+        // Features are known of the first form only, and only of a value that its place does not encode.
+        known = known.filter(|_| field.wire == Wire::Plain);
+        decode::forms(&field, self, |inspection, bytes| {
+            let features = known.take().unwrap_or_else(|| inspection.engine.features(bytes, elsewhere));
+            inspection.form(&field, bytes, features, &mut fired)
+        });
     }
 
-    fn form(&mut self, field: &Field<'_>, bytes: &[u8], fired: &mut u64) -> Features {
+    fn form(&mut self, field: &Field<'_>, bytes: &[u8], features: Features, fired: &mut u64) -> Features {
         // Looking at a form costs what it takes to find its features.
         if !self.steps.take(1 + bytes.len() / BYTES_A_STEP) {
             return Features::default();
@@ -295,9 +332,8 @@ impl<'e> Inspection<'e> {
                 decoders: self.decoders.clone(),
             });
         }
-        let features = self.engine.words.features(bytes);
         let value = |word| Value { field, bytes, features, word };
-        let mut left = self.engine.possible(features) & !*fired;
+        let mut left = self.engine.possible(features, !*fired);
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             left &= left - 1;
@@ -308,7 +344,7 @@ impl<'e> Inspection<'e> {
                 break;
             }
             if let Some(finding) = (detector.inspect)(&value(features.word(index)), &mut self.steps) {
-                *fired |= 1 << index;
+                *fired |= self.engine.roles.done(index);
                 self.found(field, bytes, &finding);
             }
         }

@@ -1,7 +1,8 @@
 //! The one cheap pass over a value that decides which detectors can possibly fire on it.
 
-use crate::automaton::Automaton;
+use crate::anchors::{Anchors, Seen};
 use crate::detectors::Detector;
+use crate::roles::Roles;
 
 /// What one pass over a value saw: which classes of bytes, and of which detectors a word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,32 +117,70 @@ impl Features {
 /// What it takes to find the features of a value.
 #[derive(Debug)]
 pub(crate) struct Words {
-    automaton: Option<Automaton>,
+    /// The class of each byte, and above it what the byte is to the shortest words.
+    bytes: [u64; 256],
+    anchors: Option<Anchors>,
 }
 
 impl Words {
-    /// Builds the word automaton; done once an engine.
+    /// Makes the tables for `detectors` that read every place.
+    #[cfg(test)]
     pub(crate) fn new(detectors: &[Detector]) -> Self {
-        Self { automaton: Automaton::new(detectors) }
+        Self::with_roles(detectors, &Roles::default())
     }
 
-    /// Looks at every byte of `bytes` once for its class and once for words.
+    /// The features of a value in which words do not count alone.
+    #[cfg(test)]
     pub(crate) fn features(&self, bytes: &[u8]) -> Features {
+        self.features_in(bytes, false)
+    }
+
+    /// Makes the tables for `detectors` in these `roles`; done once an engine.
+    pub(crate) fn with_roles(detectors: &[Detector], roles: &Roles) -> Self {
+        let anchors = Anchors::new(detectors, roles);
+        let mut bytes = CLASSES.map(u64::from);
+        if let Some(anchors) = &anchors {
+            for (byte, &marks) in bytes.iter_mut().zip(anchors.marks()) {
+                *byte |= u64::from(marks) << u32::BITS;
+            }
+        }
+        Self { bytes, anchors }
+    }
+
+    /// Looks at every byte of `bytes` once for its class and once for words. Words of detectors that cannot fire, or can
+    /// without one, may go unseen, unless words count `alone`.
+    #[expect(clippy::cast_possible_truncation, reason = "classes are the lower half")]
+    pub(crate) fn features_in(&self, bytes: &[u8], alone: bool) -> Features {
+        let class = |byte: u8| self.bytes[usize::from(byte)];
+        let (mut seen, mut adjacent, mut last) = (0, 0, 0);
         let mut chunks = bytes.chunks_exact(8);
-        let mut seen = 0;
         for chunk in chunks.by_ref() {
             // Eight look-ups that do not wait for each other.
             if let &[a, b, c, d, e, f, g, h] = chunk {
-                let class = |byte: u8| CLASSES[usize::from(byte)];
-                seen |= (class(a) | class(b))
-                    | (class(c) | class(d))
-                    | (class(e) | class(f))
-                    | (class(g) | class(h));
+                let [a, b, c, d] = [class(a), class(b), class(c), class(d)];
+                let [e, f, g, h] = [class(e), class(f), class(g), class(h)];
+                seen |= (a | b) | (c | d) | (e | f) | (g | h);
+                adjacent |= (last & a | a & b) | (b & c | c & d) | (d & e | e & f) | (f & g | g & h);
+                last = h;
             }
         }
-        seen = chunks.remainder().iter().fold(seen, |seen, &byte| seen | CLASSES[usize::from(byte)]);
-        // Without the automaton nothing may be ruled out.
-        let words = self.automaton.as_ref().map_or(u64::MAX, |automaton| automaton.find(bytes));
-        Features { bytes: seen, words }
+        for &byte in chunks.remainder() {
+            let class = class(byte);
+            seen |= class;
+            adjacent |= last & class;
+            last = class;
+        }
+        let marks = |seen: u64| (seen >> u32::BITS) as u32;
+        let classes = seen as u32;
+        let seen = Seen { classes, marks: marks(seen), adjacent: marks(adjacent), alone };
+        // Without the tables nothing may be ruled out.
+        let words = self.anchors.as_ref().map_or(u64::MAX, |anchors| anchors.find(bytes, &seen));
+        Features { bytes: classes, words }
+    }
+
+    /// The detectors of which a word of three bytes or more is in `bytes`, a bit each.
+    pub(crate) fn longer_words(&self, bytes: &[u8]) -> u64 {
+        let seen = Seen { classes: u32::MAX, marks: 0, adjacent: 0, alone: true };
+        self.anchors.as_ref().map_or(u64::MAX, |anchors| anchors.find(bytes, &seen))
     }
 }

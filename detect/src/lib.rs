@@ -14,7 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod automaton;
+mod anchors;
 mod budget;
 mod decode;
 mod detectors;
@@ -28,6 +28,7 @@ mod lists;
 mod patches;
 mod possible;
 mod request;
+mod roles;
 mod scan;
 mod signal;
 mod table;

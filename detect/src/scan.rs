@@ -106,3 +106,83 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+/// Where `needle` stands first in `bytes`. For needles with a byte that is rare in text: it is looked for by that byte,
+/// which for short texts beats making a searcher.
+#[inline]
+pub(crate) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    let rare = needle.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(0);
+    let &byte = needle.get(rare)?;
+    let mut at = 0;
+    loop {
+        at += memchr::memchr(byte, bytes.get(at..)?)?;
+        if let Some(start) = at.checked_sub(rare)
+            && bytes.get(start..).is_some_and(|rest| rest.starts_with(needle))
+        {
+            return Some(start);
+        }
+        at += 1;
+    }
+}
+
+/// Where either of two bytes stands first in `bytes`; made for what is mostly short.
+#[inline]
+pub(crate) fn find_either(one: u8, other: u8, bytes: &[u8]) -> Option<usize> {
+    let (mut rest, mut at) = (bytes, 0);
+    while let Some(eight) = rest.first_chunk::<8>() {
+        if at >= SHORT {
+            return memchr::memchr2(one, other, rest).map(|found| at + found);
+        }
+        let eight = u64::from_le_bytes(*eight);
+        let found = zeros(eight ^ (LOWEST * u64::from(one))) | zeros(eight ^ (LOWEST * u64::from(other)));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        rest = rest.get(8..).unwrap_or_default();
+        at += 8;
+    }
+    rest.iter().position(|&byte| byte == one || byte == other).map(|found| at + found)
+}
+
+/// Marks the zero bytes of `eight` with their highest bit; of the marks only the lowest one is to be trusted.
+fn zeros(eight: u64) -> u64 {
+    eight.wrapping_sub(LOWEST) & !eight & LOWEST << 7
+}
+
+/// The lowest bit of each byte.
+const LOWEST: u64 = 0x0101_0101_0101_0101;
+/// Bytes after which a search by vectors pays.
+const SHORT: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::{find, find_either};
+
+    #[test]
+    fn either_byte_is_found_wherever_it_stands() {
+        for length in 0..80 {
+            let mut text = vec![b'a'; length];
+            assert_eq!(find_either(b'"', b'\\', &text), None);
+            for at in 0..length {
+                text.fill(b'a');
+                text[at..].fill(0xa2);
+                text[at] = if at % 2 == 0 { b'"' } else { b'\\' };
+                text[length - 1] = b'"';
+                assert_eq!(find_either(b'"', b'\\', &text), Some(at), "{length} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn needles_are_found_by_their_rarest_byte() {
+        for (text, needle, at) in [
+            ("a:b://c", "://", Some(3)),
+            ("db db.", "db.", Some(3)),
+            ("--", "--", Some(0)),
+            ("x-y-", "--", None),
+            (".a", "a.", None),
+        ] {
+            assert_eq!(find(text.as_bytes(), needle.as_bytes()), at, "{text}");
+        }
+    }
+}

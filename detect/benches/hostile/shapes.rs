@@ -87,6 +87,8 @@ pub(crate) fn documents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     };
     let percent = "%25".repeat(SIZE / 3);
     vec![
+        ("json-binary", JSON, binary(|byte| byte >= b' ')),
+        ("json-escaped", JSON, binary(|byte| matches!(byte, b' '..=b'~'))),
         ("json-deep", JSON, repeated(b"{\"a\":[", SIZE)),
         ("json-arrays", JSON, repeated(b"[", SIZE)),
         ("json-empty", JSON, wide("\"\",", "1")),
@@ -120,6 +122,25 @@ pub(crate) fn documents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("binary", "application/octet-stream", repeated(b"aaaaaaaa'aaaaaaaa\x01\xff", SIZE)),
         ("charset", "text/plain; charset=utf-16", repeated(b"'\0", SIZE)),
     ]
+}
+
+/// Binary data as one JSON string, of the length that such bodies have in collections of requests: bytes that are not
+/// `kept` stand as escapes.
+fn binary(kept: fn(u8) -> bool) -> Vec<u8> {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut body = b"{\"data\":\"".to_vec();
+    while body.len() < 165_000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        match random.to_le_bytes()[0] {
+            byte @ (b'"' | b'\\') => body.extend([b'\\', byte]),
+            byte if kept(byte) => body.push(byte),
+            byte => body.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+        }
+    }
+    body.extend_from_slice(b"\"}");
+    body
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -31,12 +31,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Decodes `bytes` if it is base64 as a whole and holds text.
 pub(crate) fn whole(bytes: &[u8]) -> Option<Vec<u8>> {
-    let bytes = bytes.trim_ascii();
-    // Words and numbers pass for base64; what they decode to is binary, and that shows in the first few bytes.
-    if !starts_as_text(bytes.first_chunk()?) {
+    if !may_be(bytes) {
         return None;
     }
-    decode(bytes).filter(|decoded| text::is_text(decoded))
+    decode(bytes.trim_ascii()).filter(|decoded| text::is_text(decoded))
+}
+
+/// Whether `bytes` begins as base64 of text does. Words and numbers pass for base64; what they decode to is binary, and
+/// that shows in the first few bytes.
+pub(super) fn may_be(bytes: &[u8]) -> bool {
+    bytes.trim_ascii().first_chunk().is_some_and(starts_as_text)
 }
 
 /// Decodes what follows `base64,` in a `data:` URL.

@@ -100,7 +100,9 @@ pub(crate) fn forms<'e>(
 /// Whether no decoder can change `form`; asked of every value, so that most of them cost no more than this.
 fn is_plain(features: Features, form: &[u8], field: &Field<'_>) -> bool {
     let coded = features.any(ESCAPED)
-        || (features.only(BASE64) && form.len() >= base64::SHORTEST)
+        || (features.only(BASE64)
+            && form.len() >= base64::SHORTEST
+            && (features.only(Features::ALPHA | Features::DIGIT) || base64::may_be(form)))
         || features.all(Features::COLON | Features::COMMA)
         || (features.all(Features::COLON | Features::QUOTE) && base64::quoted(form).next().is_some())
         || (features.any(Features::DIGIT) && memchr::memchr(b'x', form).is_some())

@@ -100,7 +100,7 @@ fn name(bytes: &[u8]) -> Option<&'static str> {
     let root = bytes.get(..root).unwrap_or_default();
     let filter = FILTERS.iter().any(|known| root.eq_ignore_ascii_case(known));
     let mut rest = bytes;
-    while let Some(at) = memchr::memmem::find(rest, b"[$") {
+    while let Some(at) = crate::scan::find(rest, b"[$") {
         let inner = rest.get(at + 1..).unwrap_or_default();
         let end = inner.iter().position(|&byte| byte == b']').unwrap_or(inner.len());
         match operator(inner.get(..end).unwrap_or_default()) {
@@ -236,7 +236,7 @@ fn database_call(bytes: &[u8]) -> Option<usize> {
         b"dropdatabase",
     ];
     let mut from = 0;
-    while let Some(ahead) = memchr::memmem::find(bytes.get(from..)?, b"db.") {
+    while let Some(ahead) = crate::scan::find(bytes.get(from..)?, b"db.") {
         let at = from + ahead;
         from = at + 3;
         let joined = at.checked_sub(1).and_then(|before| bytes.get(before));

@@ -37,11 +37,14 @@ fn document_or_text(field: &Field<'_>, inspection: &mut Inspection<'_>) {
 pub(crate) fn json(bytes: &[u8], field: &Field<'_>, inspection: &mut Inspection<'_>) -> json::End {
     let depth = inspection.budgets().depth;
     let mut envelope = graphql::Envelope::default();
+    let mut keys = Keys::default();
     let end = json::walk(bytes, depth, &mut |token| {
         let name = if token.name.is_empty() { field.name } else { token.name };
         let inner = Field { part: token.part, name, raw: token.text, ..*field };
         if token.part != Part::Value {
-            return inspection.field(&inner);
+            // A trace shows what the parser reads, which is all of them.
+            let again = name == token.text && keys.repeats(name) && !inspection.traces();
+            return if again { inspection.repeated() } else { inspection.field(&inner) };
         }
         envelope.string(name, token.text);
         let operations = if name == b"query" { query(&inner, inspection) } else { None };
@@ -52,6 +55,39 @@ pub(crate) fn json(bytes: &[u8], field: &Field<'_>, inspection: &mut Inspection<
     });
     envelope.finish(field.location, inspection);
     end
+}
+
+/// Short keys that have been handed on: the elements of an array mostly have the same ones, and to find the same again
+/// says nothing new.
+#[derive(Default)]
+struct Keys {
+    kept: [Key; 16],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Key {
+    bytes: [u8; 23],
+    length: u8,
+}
+
+impl Keys {
+    /// Whether `key` is known; where it is not, it replaces another.
+    fn repeats(&mut self, key: &[u8]) -> bool {
+        let (Some(&first), Some(&last), Ok(length)) = (key.first(), key.last(), u8::try_from(key.len()))
+        else {
+            return false;
+        };
+        let slot = first.wrapping_mul(7) ^ last.wrapping_mul(5) ^ length.wrapping_mul(3);
+        let Some(kept) = self.kept.get_mut(usize::from(slot % 16)) else { return false };
+        if kept.length == length && kept.bytes.starts_with(key) {
+            return true;
+        }
+        if let Some(room) = kept.bytes.get_mut(..key.len()) {
+            room.copy_from_slice(key);
+            kept.length = length;
+        }
+        false
+    }
 }
 
 /// Reads `field` as a GraphQL document; none if it is none, and nothing was handed on.

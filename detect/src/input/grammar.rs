@@ -3,11 +3,74 @@
 /// Whether `value` is a list such as `text/html, */*;q=0.8` or `"Chromium";v="120"`: items between commas, parameters
 /// between semicolons, each a token, a token pair around one slash, or a quoted plain text.
 pub(crate) fn is_token_list(value: &[u8]) -> bool {
-    value.split(|&byte| byte == b',').all(|item| {
-        let mut parts = item.split(|&byte| byte == b';').map(trim_blanks);
-        parts.next().is_some_and(is_item) && parts.all(is_parameter)
-    })
+    let mut rest = value;
+    let mut first = true;
+    loop {
+        while let [b' ' | b'\t', tail @ ..] = rest {
+            rest = tail;
+        }
+        let mut kinds = 0;
+        let mut length = 0;
+        for &byte in rest {
+            let kind = KINDS[usize::from(byte)];
+            if kind & (END | OTHER) != 0 {
+                if kind & OTHER != 0 {
+                    return false;
+                }
+                break;
+            }
+            kinds |= kind;
+            length += 1;
+        }
+        let (part, tail) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        if !is_part(part, kinds, first) {
+            return false;
+        }
+        let Some((&end, tail)) = tail.split_first() else { return true };
+        (first, rest) = (end == b',', tail);
+    }
 }
+
+/// Whether an item, which is the `first` part between two commas, or a parameter has the form it must have; `kinds` are
+/// those of its bytes.
+fn is_part(part: &[u8], kinds: u8, first: bool) -> bool {
+    match (kinds, first) {
+        // A word; a parameter is more than that, or nothing.
+        (0, _) => true,
+        (WORD, true) => true,
+        (WORD, false) => false,
+        (_, true) => is_item(trim_blanks(part)),
+        (_, false) => is_parameter(trim_blanks(part)),
+    }
+}
+
+/// What a byte is in such a list, a bit each.
+const WORD: u8 = 1;
+/// A hyphen is a word's too, but two of them are not.
+const HYPHEN: u8 = 2;
+/// What only some parts may have.
+const SIGN: u8 = 4;
+/// A comma or a semicolon.
+const END: u8 = 8;
+/// What no list has.
+const OTHER: u8 = 16;
+
+const KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        kinds[byte as usize] = match byte {
+            b'-' => HYPHEN,
+            b',' | b';' => END,
+            b' ' | b'\t' | b'"' | b'/' | b'=' | b'?' | b'*' | b':' | b'+' => SIGN,
+            b'.' | b'_' => WORD,
+            _ if byte.is_ascii_alphanumeric() => WORD,
+            _ => OTHER,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 /// Whether `value` is a browser's `User-Agent`: products and flat comments.
 pub(crate) fn is_user_agent(value: &[u8]) -> bool {
@@ -15,7 +78,7 @@ pub(crate) fn is_user_agent(value: &[u8]) -> bool {
         return false;
     };
     // Slashes and dots are plain here, a path out of its folder is not.
-    if memchr::memmem::find(value, b"..").is_some() {
+    if crate::scan::find(value, b"..").is_some() {
         return false;
     }
     loop {
@@ -32,6 +95,12 @@ pub(crate) fn is_user_agent(value: &[u8]) -> bool {
             Some(_) => return false,
         };
     }
+}
+
+/// Where in a `User-Agent` the comment stands that says which browsers it is like; nearly all have it.
+pub(crate) fn usual_comment(value: &[u8]) -> std::ops::Range<usize> {
+    const COMMENT: &[u8] = b" (KHTML, like Gecko)";
+    crate::scan::find(value, COMMENT).map_or(0..0, |at| at..at + COMMENT.len())
 }
 
 /// What follows the comment that begins before `rest`, if it holds nothing but plain words.
@@ -54,7 +123,7 @@ fn trim_blanks(mut text: &[u8]) -> &[u8] {
 
 fn is_item(item: &[u8]) -> bool {
     // The start of an SQL comment; only boundaries, which are parameters, have it in earnest.
-    if memchr::memmem::find(item, b"--").is_some() {
+    if crate::scan::find(item, b"--").is_some() {
         return false;
     }
     if let [b'"', text @ .., b'"'] = item {

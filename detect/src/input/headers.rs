@@ -29,8 +29,10 @@ fn header(header: &Header<'_>, inspection: &mut Inspection<'_>) {
             }
         }
         Known::Authorization => authorization(&field, inspection),
-        Known::UserAgent if grammar::is_user_agent(header.value) => inspection.structured(&field),
-        Known::Tokens if grammar::is_token_list(header.value) => inspection.structured(&field),
+        Known::UserAgent if grammar::is_user_agent(header.value) => {
+            inspection.structured(&field, grammar::usual_comment(header.value));
+        }
+        Known::Tokens if grammar::is_token_list(header.value) => inspection.structured(&field, 0..0),
         Known::UserAgent | Known::Tokens => inspection.field(&field),
         Known::Other => {
             if !header.name.iter().copied().all(is_header_name) {

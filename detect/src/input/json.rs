@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
-use crate::scan::{Cursor, hex_digit};
+use crate::scan::{Cursor, find_either, hex_digit};
 use crate::value::Part;
 
 /// A key or a string of the document.
@@ -183,7 +183,7 @@ impl<'a> Walker<'a> {
         let start = self.cursor.at();
         let mut escaped = false;
         loop {
-            match memchr2(quote, b'\\', self.cursor.rest()) {
+            match find_either(quote, b'\\', self.cursor.rest()) {
                 None => {
                     self.cursor.skip(usize::MAX);
                     return (text(self.cursor.since(start), escaped), false);
@@ -210,6 +210,12 @@ impl<'a> Walker<'a> {
                 self.sloppy = true;
                 true
             }
+            // Most numbers are this plain.
+            _ if word.first().is_some_and(u8::is_ascii_digit)
+                && word.iter().all(|&byte| byte.is_ascii_digit() || byte == b'.') =>
+            {
+                true
+            }
             _ => {
                 let digits = word.iter().any(u8::is_ascii_digit);
                 let number = word
@@ -223,7 +229,15 @@ impl<'a> Walker<'a> {
     }
 
     /// Skips white space and comments.
+    #[inline]
     fn blank(&mut self) {
+        // Mostly there is none.
+        if self.cursor.peek().is_some_and(|byte| byte <= b' ' || byte == b'/' || byte == b'#') {
+            self.skip_blank();
+        }
+    }
+
+    fn skip_blank(&mut self) {
         loop {
             if matches!(self.cursor.peek(), Some(byte) if byte <= b' ') {
                 self.cursor
@@ -235,7 +249,7 @@ impl<'a> Walker<'a> {
             let rest = self.cursor.rest();
             let length = match rest {
                 [b'/', b'/', ..] | [b'#', ..] => memchr(b'\n', rest),
-                [b'/', b'*', tail @ ..] => memchr::memmem::find(tail, b"*/").map(|n| n + 4),
+                [b'/', b'*', tail @ ..] => crate::scan::find(tail, b"*/").map(|n| n + 4),
                 _ => return,
             };
             self.sloppy = true;

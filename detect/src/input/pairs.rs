@@ -32,8 +32,9 @@ pub(crate) fn walk(list: &[u8], syntax: Syntax, location: Location, inspection: 
     let field = Field { location, part: Part::Value, name: b"", raw: b"", wire: syntax.wire };
     let mut last = Last::default();
     let mut start = 0;
-    for piece in list.split(|&byte| byte == syntax.separator) {
-        let end = start + piece.len();
+    let ends = memchr::memchr_iter(syntax.separator, list).chain([list.len()]);
+    for end in ends {
+        let piece = list.get(start..end).unwrap_or_default();
         let pair = piece.trim_ascii_start();
         match memchr::memchr(b'=', pair) {
             Some(at) => {

@@ -1,9 +1,10 @@
 //! The request target: path and query.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::engine::Inspection;
 use crate::input::{document, pairs};
+use crate::scan::find;
 use crate::signal::Location;
 use crate::value::{Field, Part, Wire};
 
@@ -73,7 +74,7 @@ fn split(target: &[u8]) -> (&[u8], &[u8]) {
 
 /// Splits `http://authority/path` in the middle; none for the origin form that requests usually have.
 fn origin(path: &[u8]) -> Option<(&[u8], &[u8])> {
-    let scheme = memmem::find(path.get(..path.len().min(16))?, b"://")?;
+    let scheme = find(path.get(..path.len().min(16))?, b"://")?;
     if !matches!(path.get(..scheme)?.to_ascii_lowercase().as_slice(), b"http" | b"https" | b"ws" | b"wss") {
         return None;
     }

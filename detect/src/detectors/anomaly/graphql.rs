@@ -47,7 +47,7 @@ pub(super) fn inspect(request: &Request<'_>, inspection: &mut Inspection<'_>) {
 fn is_page(target: &[u8]) -> bool {
     let end = target.iter().position(|byte| matches!(byte, b'?' | b'#' | b';')).unwrap_or(target.len());
     let path = target.get(..end).unwrap_or_default();
-    let path = memchr::memmem::find(path, b"://").map_or(path, |at| path.get(at + 3..).unwrap_or_default());
+    let path = crate::scan::find(path, b"://").map_or(path, |at| path.get(at + 3..).unwrap_or_default());
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let mut segments = path.rsplit(|&byte| byte == b'/');
     let last = segments.next().unwrap_or_default();

@@ -9,7 +9,7 @@ pub(super) fn inspect(request: &Request<'_>, inspection: &mut Inspection<'_>) {
     let end = request.target.iter().position(|&byte| byte == b'?' || byte == b'#');
     let path = request.target.get(..end.unwrap_or(request.target.len())).unwrap_or_default();
     // Absolute form and authority form name a host first.
-    let path = match memchr::memmem::find(path.get(..path.len().min(16)).unwrap_or_default(), b"://") {
+    let path = match crate::scan::find(path.get(..path.len().min(16)).unwrap_or_default(), b"://") {
         Some(at) => {
             let rest = path.get(at + 3..).unwrap_or_default();
             rest.get(memchr::memchr(b'/', rest).unwrap_or(rest.len())..).unwrap_or_default()

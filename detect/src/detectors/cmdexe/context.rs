@@ -61,9 +61,21 @@ pub(crate) struct Contexts<'a> {
     started: bool,
     /// Up to where back-ticks are paired.
     ticks_until: usize,
-    /// Behind the value's last letter or digit.
-    words_end: usize,
+    /// Behind the value's last letter or digit, once asked for.
+    words_end: Option<usize>,
     seen: Seen,
+    /// Up to where bytes are seen: most places hold no command, and nobody asks what stands before them.
+    seen_until: usize,
+}
+
+/// A place where a command may begin, before it is known what stands before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) opening: Opening,
+    /// Where the opening stands.
+    pub(crate) from: usize,
+    /// Where the command would stand.
+    pub(crate) at: usize,
 }
 
 /// What the bytes so far are made of.
@@ -92,6 +104,35 @@ struct Seen {
     last: u8,
 }
 
+/// Bytes that an opening begins with.
+const OPENS: [bool; 256] = {
+    let mut opens = [false; 256];
+    let mut at = 0;
+    let bytes = b";|&\n\r`$<>\\";
+    while at < bytes.len() {
+        opens[bytes[at] as usize] = true;
+        at += 1;
+    }
+    opens
+};
+
+/// Letters of ASCII, and bytes beyond it, which are letters or as good as such.
+const LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        letters[byte as usize] = match byte {
+            0x80..=0xff => HIGH,
+            _ => byte.is_ascii_alphabetic() as u8,
+        };
+        if byte == u8::MAX {
+            break letters;
+        }
+        byte += 1;
+    }
+};
+const HIGH: u8 = 2;
+
 /// Words before a separator that make a sentence.
 const SENTENCE: usize = 5;
 
@@ -114,50 +155,71 @@ impl<'a> Contexts<'a> {
             closed: 0,
             last: 0,
         };
-        let words_end = bytes.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last + 1);
-        Self { bytes, at: 0, started: false, ticks_until: 0, words_end, seen }
+        Self { bytes, at: 0, started: false, ticks_until: 0, words_end: None, seen, seen_until: 0 }
     }
 
     /// Finds the next place.
-    pub(crate) fn next(&mut self) -> Option<Context> {
+    pub(crate) fn next(&mut self) -> Option<Place> {
         if !self.started {
             self.started = true;
-            return Some(self.context(Opening::Start, 0, 0));
+            return Some(Place { opening: Opening::Start, from: 0, at: 0 });
         }
-        while let Some(&byte) = self.bytes.get(self.at) {
-            let from = self.at;
-            if byte.is_ascii_alphabetic() {
-                let rest = self.bytes.get(from..).unwrap_or_default();
-                let letters = rest.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(rest.len());
-                self.at += letters;
-                self.seen.add_letters(letters, self.bytes.get(self.at - 1).copied().unwrap_or_default());
+        loop {
+            let rest = self.bytes.get(self.at..)?;
+            let from = self.at + rest.iter().position(|&byte| OPENS[usize::from(byte)])?;
+            self.at = from;
+            let (&byte, rest) = self.bytes.get(from..)?.split_first()?;
+            if let Some((opening, len)) = self.opening(byte, rest) {
+                self.at = from + len;
+                return Some(Place { opening, from, at: from + len });
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Says what stands before `place`, which is the one found last.
+    pub(crate) fn before(&mut self, place: &Place) -> Context {
+        self.see(place.from);
+        let bytes = self.bytes;
+        let words_end = *self.words_end.get_or_insert_with(|| {
+            bytes.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last + 1)
+        });
+        self.context(place, words_end)
+    }
+
+    /// Looks at what stands before `until` and has not been seen.
+    fn see(&mut self, until: usize) {
+        let mut at = self.seen_until;
+        while let Some(&byte) = self.bytes.get(at).filter(|_| at < until) {
+            let kind = LETTERS[usize::from(byte)];
+            if kind != 0 {
+                let rest = self.bytes.get(at..until).unwrap_or_default();
+                let mut kinds = 0;
+                let letters = rest.iter().take_while(|&&byte| {
+                    kinds |= LETTERS[usize::from(byte)];
+                    LETTERS[usize::from(byte)] != 0
+                });
+                let count = letters.count();
+                let last = rest.get(count.saturating_sub(1)).copied().unwrap_or_default();
+                self.seen.add_letters(count, last, kinds & HIGH != 0);
+                at += count;
                 continue;
             }
             if byte == b' ' {
                 self.seen.add_space();
-                self.at += 1;
-                continue;
-            }
-            let rest = self.bytes.get(from + 1..).unwrap_or_default();
-            let opening = match byte {
-                b';' | b'|' | b'&' | b'\n' | b'\r' | b'`' | b'$' | b'<' | b'>' | b'\\' => {
-                    self.opening(byte, rest)
-                }
-                _ => None,
-            };
-            let Some((opening, len)) = opening else {
-                self.seen.add(byte);
-                self.at += 1;
-                continue;
-            };
-            let context = self.context(opening, from, from + len);
-            for &byte in self.bytes.get(from..from + len).unwrap_or_default() {
+            } else {
                 self.seen.add(byte);
             }
-            self.at = from + len;
-            return Some(context);
+            at += 1;
         }
-        None
+        self.seen_until = at.max(self.seen_until);
+    }
+
+    /// Passes over `length` bytes behind the one here, as if they were not there.
+    fn pass(&mut self, length: usize) {
+        self.see(self.at + 1);
+        self.at += length;
+        self.seen_until = self.at + 1;
     }
 
     fn opening(&mut self, byte: u8, rest: &[u8]) -> Option<(Opening, usize)> {
@@ -170,7 +232,7 @@ impl<'a> Contexts<'a> {
             (b'&', [b'&', ..]) => separator(Separator::And, 2),
             (b'&', _) => match entity(rest) {
                 Some(len) => {
-                    self.at += len;
+                    self.pass(len);
                     None
                 }
                 None => separator(Separator::Ampersand, 1),
@@ -184,9 +246,9 @@ impl<'a> Contexts<'a> {
                 if self.at >= self.ticks_until && self.begins_line() && is_fence(info) =>
             {
                 // Code in Markdown: what is fenced is a text, not a command.
+                self.pass(2);
                 self.seen.alphanumeric = true;
                 self.seen.letters = true;
-                self.at += 2;
                 None
             }
             (b'`', _) if self.at >= self.ticks_until => {
@@ -205,7 +267,8 @@ impl<'a> Contexts<'a> {
         head.iter().rev().nth(blanks).is_none_or(|byte| *byte == b'\n')
     }
 
-    fn context(&self, opening: Opening, from: usize, at: usize) -> Context {
+    fn context(&self, place: &Place, words_end: usize) -> Context {
+        let &Place { opening, from, at } = place;
         let seen = &self.seen;
         let quoted = match seen.last {
             b'"' => seen.double,
@@ -222,7 +285,7 @@ impl<'a> Contexts<'a> {
             names: seen.names && seen.letters,
             prose: seen.words >= SENTENCE,
             lines: seen.lines,
-            words_end: self.words_end,
+            words_end,
         }
     }
 }
@@ -234,9 +297,10 @@ impl Seen {
         self.address && !self.spaced && !self.names && !blank
     }
 
-    /// Adds a row of letters, of which `last` is the last.
-    fn add_letters(&mut self, count: usize, last: u8) {
+    /// Adds a row of letters, of which `last` is the last; `high` says whether one is beyond ASCII.
+    fn add_letters(&mut self, count: usize, last: u8, high: bool) {
         self.alphanumeric = true;
+        self.address &= !high;
         self.letters = true;
         self.spaced |= self.space;
         self.word_len += count;

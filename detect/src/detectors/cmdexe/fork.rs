@@ -8,7 +8,7 @@ use crate::scan::Cursor;
 pub(crate) fn find(bytes: &[u8]) -> Option<Range<usize>> {
     let mut from = 0;
     for _ in 0..16 {
-        let open = from + memchr::memmem::find(bytes.get(from..)?, b"()")?;
+        let open = from + crate::scan::find(bytes.get(from..)?, b"()")?;
         let start = name_start(bytes, open);
         if let Some(end) = body(bytes, start, open) {
             return Some(start..end);

@@ -2,7 +2,7 @@
 
 use super::arguments::{self, Arguments};
 use super::commands::{self, Class, Command, Kind};
-use super::context::{Context, Opening, Separator};
+use super::context::{Context, Contexts, Opening, Place, Separator};
 use super::word::{self, Word};
 use crate::budget::Steps;
 
@@ -53,9 +53,18 @@ const RUNNERS: &[&[u8]] = &[
     b"chrt",
 ];
 
-/// Says where the command at `context` ends, if there is one.
-pub(crate) fn command(bytes: &[u8], context: &Context, steps: &mut Steps) -> Option<usize> {
-    let mut at = context.at;
+/// Says where the command at `place` ends, if there is one; `contexts` knows what stands before it.
+pub(crate) fn command(
+    bytes: &[u8],
+    place: &Place,
+    contexts: &mut Contexts<'_>,
+    steps: &mut Steps,
+) -> Option<usize> {
+    let mut at = place.at;
+    let mut weigh = |word: &Word, driven, steps: &mut Steps| {
+        let resolved = resolve(word, steps)?;
+        weigh(bytes, &contexts.before(place), word, resolved, driven)
+    };
     let mut runner = None;
     let mut hidden = false;
     let mut driven = Driven::default();
@@ -82,17 +91,17 @@ pub(crate) fn command(bytes: &[u8], context: &Context, steps: &mut Steps) -> Opt
             let count = runner.map_or(1, |(_, count)| count + 1);
             runner = Some((word, count));
             at = word.end;
-            if weigh(bytes, context, &word, Driven::default(), steps).is_some_and(|verdict| verdict.fires) {
+            if weigh(&word, Driven::default(), steps).is_some_and(|verdict| verdict.fires) {
                 break;
             }
             continue;
         }
         driven.runner = runner.is_some();
-        let verdict = weigh(bytes, context, &word, driven, steps)?;
+        let verdict = weigh(&word, driven, steps)?;
         return verdict.fires.then_some(verdict.end);
     }
     let (word, _) = runner?;
-    let verdict = weigh(bytes, context, &word, Driven::default(), steps)?;
+    let verdict = weigh(&word, Driven::default(), steps)?;
     verdict.fires.then_some(verdict.end)
 }
 
@@ -110,8 +119,13 @@ struct Verdict {
     end: usize,
 }
 
-fn weigh(bytes: &[u8], context: &Context, word: &Word, driven: Driven, steps: &mut Steps) -> Option<Verdict> {
-    let (command, path) = resolve(word, steps)?;
+fn weigh(
+    bytes: &[u8],
+    context: &Context,
+    word: &Word,
+    (command, path): (Command, i32),
+    driven: Driven,
+) -> Option<Verdict> {
     let next = bytes.get(word.end).copied();
     let call = next == Some(b'(');
     let windows = command.is(Kind::Windows) && command.class == Class::Sure;

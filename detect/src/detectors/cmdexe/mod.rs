@@ -120,17 +120,17 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
         return found("CMDEXE-VARIABLE", span);
     }
     let mut contexts = Contexts::new(bytes);
-    while let Some(context) = contexts.next() {
+    while let Some(place) = contexts.next() {
         if !steps.take(1) {
             return None;
         }
-        if let Some(end) = judge::command(bytes, &context, steps) {
-            let detector = match context.opening {
+        if let Some(end) = judge::command(bytes, &place, &mut contexts, steps) {
+            let detector = match place.opening {
                 Opening::Start => "CMDEXE-COMMAND",
                 Opening::Line | Opening::Separator(_) => "CMDEXE-SEPARATOR",
                 Opening::Substitution | Opening::BackTick { .. } => "CMDEXE-SUBSTITUTION",
             };
-            return found(detector, context.from..end);
+            return found(detector, place.from..end);
         }
     }
     None

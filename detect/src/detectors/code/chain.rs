@@ -1,6 +1,8 @@
 //! The lexer that C-like languages share: names joined by `.`, `::`, `->` or `\`, and what follows them.
 
-use crate::scan::Cursor;
+use crate::features::Features;
+use crate::scan::{Cursor, find};
+use crate::value::Value;
 
 /// Names joined to a chain, as in `java.lang.Runtime`.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +69,12 @@ impl<'a> Iterator for Chains<'a> {
 
     fn next(&mut self) -> Option<Chain<'a>> {
         loop {
-            // A name does not begin within a number or a word of another script.
-            let glued = self.gap();
+            self.skip_words();
             let start = self.cursor.at();
             self.cursor.peek()?;
-            if self.word() {
-                continue;
-            }
+            // A name does not begin within a number or a word of another script.
+            let glued =
+                self.cursor.before().is_some_and(|byte| CLASSES[usize::from(byte)] & (NAME | HIGH) != 0);
             let last = self.names();
             let end = self.cursor.at();
             let before = match self.last {
@@ -95,48 +96,40 @@ impl<'a> Iterator for Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    /// Takes what stands before the next name; says whether its last byte is a digit or belongs to another script.
-    fn gap(&mut self) -> bool {
-        let from = self.cursor.at();
-        while let Some(byte) = self.cursor.peek() {
-            let class = CLASSES[usize::from(byte)];
-            if class & START != 0 {
-                break;
+    /// Takes what stands before the next name that may be more than a word, which most names are not.
+    fn skip_words(&mut self) {
+        let class = |byte: u8| CLASSES[usize::from(byte)];
+        let mut rest = self.cursor.rest();
+        loop {
+            while let [byte, tail @ ..] = rest
+                && class(*byte) & START == 0
+            {
+                if class(*byte) & BLANK == 0 {
+                    self.last = *byte;
+                }
+                self.started |= class(*byte) & NAME != 0;
+                rest = tail;
             }
-            if class & BLANK == 0 {
-                self.last = byte;
+            let name = rest;
+            let mut classes = 0;
+            while let [byte, tail @ ..] = rest
+                && class(*byte) & NAME != 0
+            {
+                classes |= class(*byte);
+                rest = tail;
             }
-            self.started |= class & NAME != 0;
-            self.cursor.skip(1);
-        }
-        let last = self.cursor.since(from).last();
-        last.is_some_and(|&byte| CLASSES[usize::from(byte)] & (NAME | HIGH) != 0)
-    }
-
-    /// Takes a name that is a word and no more, which most are; false, and nothing taken, where it may be more.
-    fn word(&mut self) -> bool {
-        let rest = self.cursor.rest();
-        let mut classes = 0;
-        let mut length = 0;
-        for &byte in rest {
-            let class = CLASSES[usize::from(byte)];
-            if class & NAME == 0 {
-                break;
+            let plain = match rest {
+                [] => true,
+                [b' ', next, ..] if class(*next) & NAME != 0 => true,
+                [next, ..] => class(*next) & AFTER == 0,
+            };
+            if name.is_empty() || !plain || classes & UNDERSCORE != 0 {
+                let here = self.cursor.at() + self.cursor.rest().len() - name.len();
+                self.cursor.seek(here);
+                return;
             }
-            classes |= class;
-            length += 1;
-        }
-        let plain = match rest.get(length..) {
-            None | Some([]) => true,
-            Some([b' ', next, ..]) if CLASSES[usize::from(*next)] & NAME != 0 => true,
-            Some([next, ..]) => CLASSES[usize::from(*next)] & AFTER == 0,
-        };
-        let is_word = plain && classes & UNDERSCORE == 0;
-        if is_word {
-            self.cursor.skip(length);
             (self.started, self.last) = (true, b'a');
         }
-        is_word
     }
 
     /// Takes names as long as an operator joins them; returns the last.
@@ -181,6 +174,40 @@ impl<'a> Chains<'a> {
         };
         (Some(argument), apart)
     }
+}
+
+/// Whether the value has anything without which no chain of it can fire; in a post that is more.
+pub(crate) fn may_fire(value: &Value<'_>, post: bool) -> bool {
+    let bytes = value.bytes;
+    let (call, underscore) = (value.features.any(Features::PAREN), value.features.any(Features::UNDERSCORE));
+    let marked = if post {
+        underscore && find(bytes, b"__").is_some() || call && may_require(bytes)
+    } else {
+        underscore || call
+    };
+    marked || may_join(bytes)
+}
+
+/// Whether an operator that joins names stands before a name anywhere.
+fn may_join(bytes: &[u8]) -> bool {
+    let joins = |at: usize| match bytes.get(at..) {
+        Some([b'.' | b'\\', next, ..]) => is_name_start(*next),
+        Some([b':', b':', next, ..]) => is_name_start(*next),
+        _ => false,
+    };
+    let arrow = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        before == Some(&b'-') && bytes.get(at + 1).is_some_and(|&next| is_name_start(next))
+    };
+    memchr::memchr3_iter(b'.', b':', b'\\', bytes).any(joins) || memchr::memchr_iter(b'>', bytes).any(arrow)
+}
+
+/// Whether a function that loads a module is called with a string.
+fn may_require(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'(', bytes).any(|at| {
+        let head = bytes.get(..at).unwrap_or_default();
+        [&b"require"[..], b"import", b"getBuiltinModule"].iter().any(|name| head.ends_with(name))
+    })
 }
 
 /// Skips white space and comments, at most a line of each.

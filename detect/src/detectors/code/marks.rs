@@ -31,7 +31,7 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
                 .or_else(|| wrapper(bytes, at).map(|len| ("CODE-PHP-WRAPPER", len))),
             [b'{', ..] => starts_with_ignore_case(rest, b"{php}").then_some(("CODE-PHP-TAG", 5)),
             [b'@', b'{', b'[', inner @ ..] => {
-                memchr::memmem::find(inner, b"]}").map(|len| ("CODE-PERL-INTERPOLATION", len + 5))
+                crate::scan::find(inner, b"]}").map(|len| ("CODE-PERL-INTERPOLATION", len + 5))
             }
             [b'%', b'x' | b'q', ..] => percent_command(bytes, at).map(|len| ("CODE-RUBY-COMMAND", len)),
             [b'"' | b'\'' | b']' | b'}' | b')', ..] => {
@@ -71,7 +71,7 @@ fn tag(rest: &[u8]) -> Option<usize> {
     // An instruction of XML has its name right behind the mark.
     let short = inner.first().is_some_and(u8::is_ascii_whitespace)
         && statement.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'$')
-        && memchr::memmem::find(statement.get(..256).unwrap_or(statement), b"?>").is_some();
+        && crate::scan::find(statement.get(..256).unwrap_or(statement), b"?>").is_some();
     if short {
         return Some(2 + code);
     }

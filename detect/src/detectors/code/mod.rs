@@ -10,6 +10,7 @@
 
 mod chain;
 mod marks;
+mod post;
 mod tables;
 mod upload;
 
@@ -70,9 +71,6 @@ const WORDS: &[&str] = &[
 /// A call that only prints is a probe where it is all there is; in more than this it is somebody's script.
 const LONGEST_PROBE: usize = 64;
 
-/// Words of a text after which a call in it is a post about code.
-const POST: usize = 24;
-
 fn possible(features: Features, _word: bool) -> bool {
     const MARKS: u32 = Features::PAREN | Features::DOLLAR | Features::LT | Features::AT | Features::PERCENT;
     features.any(MARKS)
@@ -88,13 +86,12 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     if upload::is_program(value) {
         return found("CODE-UPLOAD", 0..bytes.len());
     }
-    let words = words(bytes);
-    let post = words >= POST;
-    let mark = if post && is_text(bytes) { None } else { marks::find(bytes) };
+    let post = post::has_words(bytes);
+    let mark = if post && post::is_text(bytes) { None } else { marks::find(bytes) };
     if let Some(mark) = mark {
         return found(mark.detector, mark.span);
     }
-    if !steps.take(bytes.len() / 16) {
+    if !steps.take(bytes.len() / 16) || !chain::may_fire(value, post) {
         return None;
     }
     let text = Text { bytes, post, location: value.field.location, last_close: last_close(bytes) };
@@ -303,7 +300,7 @@ fn dunder(bytes: &[u8], chain: &Chain<'_>) -> bool {
         b"__reduce__",
         b"__getattribute__",
     ];
-    if memchr::memmem::find(chain.text, b"__").is_none() {
+    if crate::scan::find(chain.text, b"__").is_none() {
         return false;
     }
     let names = chain.text.split(|byte| matches!(byte, b'.' | b':' | b'>' | b'-' | b'?'));
@@ -391,24 +388,4 @@ fn endless(bytes: &[u8], at: usize) -> bool {
     ];
     let after = inner.get(close + 1..).unwrap_or_default().trim_ascii_start();
     known.contains(&constant) && matches!(after.first(), Some(b';' | b'{') | None)
-}
-
-/// Words of prose in the value, counted up to [`POST`].
-fn words(bytes: &[u8]) -> usize {
-    bytes
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| {
-            word.len() >= 2
-                && word.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b',' | b'.'))
-        })
-        .take(POST)
-        .count()
-}
-
-/// Whether a value that has many words is text for people: it does not begin as code does.
-fn is_text(bytes: &[u8]) -> bool {
-    bytes
-        .trim_ascii_start()
-        .first()
-        .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'#' | b'*' | b'>' | b'-'))
 }

@@ -141,7 +141,7 @@ impl<'a> Lexer<'a> {
             return;
         }
         self.comments = true;
-        match memchr::memmem::find(self.cursor.rest(), b"*/") {
+        match crate::scan::find(self.cursor.rest(), b"*/") {
             Some(length) => self.cursor.skip(length + 2),
             None => {
                 self.cursor.skip(usize::MAX);

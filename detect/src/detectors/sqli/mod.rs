@@ -190,10 +190,10 @@ fn split(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
     let mut joined = Vec::new();
     let mut from = 0;
     let mut at = 0;
-    while let Some(open) = bytes.get(at..).and_then(|rest| memchr::memmem::find(rest, b"/*")) {
+    while let Some(open) = bytes.get(at..).and_then(|rest| crate::scan::find(rest, b"/*")) {
         let open = at + open;
         let inside = bytes.get(open + 2..)?;
-        let Some(length) = memchr::memmem::find(inside, b"*/") else { break };
+        let Some(length) = crate::scan::find(inside, b"*/") else { break };
         at = open + length + 4;
         let cuts =
             open.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_alphabetic)

@@ -334,7 +334,7 @@ fn character(bytes: &[u8], at: usize) -> bool {
 
 /// Whether the value holds a string that MySQL and SQLite take for a path into JSON: `'$.name'`.
 fn has_json_path(bytes: &[u8]) -> bool {
-    [&b"'$."[..], b"'$[", b"\"$.", b"\"$["].iter().any(|path| memchr::memmem::find(bytes, path).is_some())
+    [&b"'$."[..], b"'$[", b"\"$.", b"\"$["].iter().any(|path| crate::scan::find(bytes, path).is_some())
 }
 
 /// Whether quotes of one kind frame a row of dashes or hashes that no value stands before, as drawings and lists of

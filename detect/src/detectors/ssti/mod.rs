@@ -19,7 +19,7 @@ use memchr::memmem;
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::features::Features;
-use crate::scan::starts_with_ignore_case;
+use crate::scan::{find, starts_with_ignore_case};
 use crate::signal::Tag;
 use crate::value::{Finding, Part, Value};
 
@@ -51,7 +51,7 @@ const LONGEST: usize = 1024;
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
     let found = |(detector, span)| Finding { tag: Tag::Ssti, detector, span };
-    if let Some(at) = memmem::find(bytes, b"${{<%[%") {
+    if let Some(at) = find(bytes, b"${{<%[%") {
         return Some(found(("SSTI-PROBE", at..at + 7)));
     }
     if value.features.any(Features::BRACE)
@@ -102,7 +102,7 @@ fn braces(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
         if !steps.take(1 + window.len() / 8) {
             return None;
         }
-        let Some(length) = memmem::find(window, close) else {
+        let Some(length) = find(window, close) else {
             // The next opener may still close.
             done = from;
             continue;
@@ -162,7 +162,7 @@ fn single(bytes: &[u8], at: usize) -> Option<Hit> {
 /// Expressions in tags.
 fn tags(bytes: &[u8], open: &[u8], close: &[u8], steps: &mut Steps) -> Option<Hit> {
     let mut from = 0;
-    while let Some(at) = bytes.get(from..).and_then(|rest| memmem::find(rest, open)) {
+    while let Some(at) = bytes.get(from..).and_then(|rest| find(rest, open)) {
         let start = from + at + open.len();
         let rest = bytes.get(start..).unwrap_or_default();
         let window = rest.get(..rest.len().min(LONGEST)).unwrap_or_default();
@@ -170,7 +170,7 @@ fn tags(bytes: &[u8], open: &[u8], close: &[u8], steps: &mut Steps) -> Option<Hi
             return None;
         }
         from = start;
-        let Some(length) = memmem::find(window, close) else { continue };
+        let Some(length) = find(window, close) else { continue };
         let content = window.get(..length).unwrap_or_default();
         let content = content.strip_prefix(b"=").or_else(|| content.strip_prefix(b"-")).unwrap_or(content);
         if let Some(detector) = expression::active(content, false) {

@@ -110,8 +110,8 @@ fn is_code(value: &[u8]) -> bool {
     let assigns = memchr::memchr(b'=', value).is_some_and(|at| at > 0 && at + 1 < value.len());
     assigns
         || value.iter().any(strong)
-        || memchr::memmem::find(value, b"&#").is_some()
-        || memchr::memmem::find(value, b"&lpar").is_some()
+        || crate::scan::find(value, b"&#").is_some()
+        || crate::scan::find(value, b"&lpar").is_some()
         || Plain::new(value).bytes().starts_with(b"javascript:")
         || Plain::new(value).bytes().starts_with(b"vbs")
 }
@@ -120,8 +120,8 @@ fn is_code(value: &[u8]) -> bool {
 fn calls(value: &[u8]) -> bool {
     let joined = |pair: &[u8]| matches!(pair, [name, b'(' | b'`' | b'='] if name.is_ascii_alphanumeric());
     value.windows(2).any(joined)
-        || memchr::memmem::find(value, b"&#").is_some()
-        || memchr::memmem::find(value, b"&lpar").is_some()
+        || crate::scan::find(value, b"&#").is_some()
+        || crate::scan::find(value, b"&lpar").is_some()
         || Plain::new(value).bytes().starts_with(b"javascript:")
 }
 

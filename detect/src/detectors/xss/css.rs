@@ -30,8 +30,7 @@ pub(super) fn reports(style: &[u8]) -> bool {
 /// declarations inside strings and URLs are what style injection is made of.
 pub(super) fn ambiguous(style: &[u8]) -> bool {
     // Templates fill in braces before a browser sees them.
-    let templates =
-        || memchr::memmem::find(style, b"{{").is_some() || memchr::memmem::find(style, b"${").is_some();
+    let templates = || crate::scan::find(style, b"{{").is_some() || crate::scan::find(style, b"${").is_some();
     let mut quote = None;
     let mut hidden = false;
     let mut previous = [0; 2];
@@ -64,7 +63,7 @@ pub(super) fn ambiguous(style: &[u8]) -> bool {
 pub(super) fn obfuscated(style: &[u8]) -> bool {
     let split = memchr::memmem::find_iter(style, b"/*").any(|open| {
         let inside = style.get(open + 2..).unwrap_or_default();
-        let after = memchr::memmem::find(inside, b"*/").and_then(|end| inside.get(end + 2));
+        let after = crate::scan::find(inside, b"*/").and_then(|end| inside.get(end + 2));
         let before = open.checked_sub(1).and_then(|at| style.get(at));
         before.is_some_and(u8::is_ascii_alphabetic) && after.is_some_and(u8::is_ascii_alphabetic)
     });
@@ -83,7 +82,7 @@ pub(super) fn obfuscated(style: &[u8]) -> bool {
 /// Whether the value itself, as part of a style sheet or attribute, is a declaration that runs script.
 pub(super) fn declares(value: &[u8]) -> bool {
     let plain = || memchr::memchr_iter(b'(', value).any(|open| ends_declaration(value.get(..open)));
-    let commented = || memchr::memmem::find(value, b"*/").is_some() && holds(value, DECLARATIONS);
+    let commented = || crate::scan::find(value, b"*/").is_some() && holds(value, DECLARATIONS);
     plain() || commented()
 }
 

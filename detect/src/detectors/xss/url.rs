@@ -39,7 +39,7 @@ impl Plain {
 
 /// Whether the host is an address written as one number, which only serves to hide it.
 fn hides_host(plain: &[u8]) -> bool {
-    let Some(at) = memchr::memmem::find(plain, b"//").filter(|&at| at <= 6) else { return false };
+    let Some(at) = crate::scan::find(plain, b"//").filter(|&at| at <= 6) else { return false };
     let host = plain.get(at + 2..).unwrap_or_default();
     let end = host.iter().position(|byte| matches!(byte, b'/' | b':' | b'?' | b'#')).unwrap_or(host.len());
     let host = host.get(..end).unwrap_or_default();

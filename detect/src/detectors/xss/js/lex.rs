@@ -88,7 +88,7 @@ impl<'a> Lexer<'a> {
             let rest = self.cursor.rest();
             match rest {
                 [b'/', b'*', ..] => {
-                    let length = memchr::memmem::find(rest, b"*/").map_or(usize::MAX, |at| at + 2);
+                    let length = crate::scan::find(rest, b"*/").map_or(usize::MAX, |at| at + 2);
                     self.commented = length == usize::MAX;
                     self.cursor.skip(length);
                 }
