@@ -146,11 +146,14 @@ impl Entry for Counter {
         (self.client, self.signal)
     }
 
-    /// What happened lately, and often: an old or a lone signal leaves first.
     fn worth(&self, now: u32) -> u64 {
-        let counts = self.counts(now.max(self.last));
-        (u64::from(counts.hour.min(0xffff)) << 32) | u64::from(self.last)
+        worth(self.counts(now.max(self.last)), self.last)
     }
+}
+
+/// How much `counts` are worth: an old or a lone signal leaves first.
+pub(crate) fn worth(counts: Counts, last: u32) -> u64 {
+    (u64::from(counts.hour.min(0xffff)) << 32) | u64::from(last)
 }
 
 /// Whether the clock was set back so far that counts of `last` are not to be believed: they must neither come back to life
@@ -164,13 +167,13 @@ pub(crate) fn is_forgotten(then: u32, now: u32) -> bool {
     (now / HOUR_WIDTH).saturating_sub(then / HOUR_WIDTH) as usize >= HOUR_SLOTS
 }
 
-const MINUTE_SLOTS: usize = 7;
+pub(crate) const MINUTE_SLOTS: usize = 7;
 /// Seconds of the shortest slot. The others are many of it, so that times within one are never told apart.
 pub(crate) const MINUTE_WIDTH: u32 = 10;
-const TEN_SLOTS: usize = 7;
-const TEN_WIDTH: u32 = 100;
-const HOUR_SLOTS: usize = 6;
-const HOUR_WIDTH: u32 = 720;
+pub(crate) const TEN_SLOTS: usize = 7;
+pub(crate) const TEN_WIDTH: u32 = 100;
+pub(crate) const HOUR_SLOTS: usize = 6;
+pub(crate) const HOUR_WIDTH: u32 = 720;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,12 @@
 //! How often a signal came from a client of whom little is known: that is most of them, so it takes half the room.
 
 use super::client::Client;
-use super::counter::{Counter, Counts, MINUTE_WIDTH, is_forgotten, is_set_back};
+use super::counter::{
+    Counter, Counts, HOUR_SLOTS, HOUR_WIDTH, MINUTE_SLOTS, MINUTE_WIDTH, TEN_SLOTS, TEN_WIDTH, is_forgotten,
+    is_set_back, worth,
+};
 use super::table::Entry;
+use super::window::stands_for;
 
 /// The counts of one signal from one client that came within at most two of the shortest slots. It says exactly what a
 /// [`Counter`] would.
@@ -53,12 +57,31 @@ impl Few {
         }
         self.last = now;
         self.recent = self.recent.saturating_add(more);
-        Ok(self.counter().counts(now))
+        Ok(self.counts(now))
     }
 
     /// The counts at `now`.
     pub(crate) fn counts(&self, now: u32) -> Counts {
-        self.counter().counts(now)
+        if is_set_back(self.last, now) {
+            return Counts::default();
+        }
+        let now = now.max(self.last);
+        Counts {
+            minute: self.within::<MINUTE_WIDTH, MINUTE_SLOTS>(now),
+            ten_minutes: self.within::<TEN_WIDTH, TEN_SLOTS>(now),
+            hour: self.within::<HOUR_WIDTH, HOUR_SLOTS>(now),
+        }
+    }
+
+    /// The count within a window of `SLOTS` slots of `WIDTH` seconds.
+    fn within<const WIDTH: u32, const SLOTS: usize>(&self, now: u32) -> u32 {
+        let (last, before) = (self.last / WIDTH, self.second_before() / WIDTH);
+        let kept = |slot: u32, count: u16| if ((now / WIDTH - slot) as usize) < SLOTS { count } else { 0 };
+        let (recent, earlier) = (kept(last, self.recent), kept(before, self.earlier));
+        if last == before {
+            return stands_for(recent.saturating_add(earlier));
+        }
+        stands_for(recent) + stands_for(earlier)
     }
 
     /// The same as a counter.
@@ -105,7 +128,7 @@ impl Entry for Few {
     }
 
     fn worth(&self, now: u32) -> u64 {
-        self.counter().worth(now)
+        worth(self.counts(now.max(self.last)), self.last)
     }
 }
 

@@ -38,10 +38,9 @@ impl<const N: usize> Window<N> {
         }
     }
 
-    /// The count; a slot that is full stands for more than any threshold.
+    /// The count.
     pub(crate) fn sum(&self) -> u32 {
-        let of = |count: &u16| if *count == u16::MAX { FULL } else { u32::from(*count) };
-        self.slots.iter().map(of).sum()
+        self.slots.iter().map(|count| stands_for(*count)).sum()
     }
 
     pub(crate) fn slots(&self) -> &[u16; N] {
@@ -51,6 +50,11 @@ impl<const N: usize> Window<N> {
     pub(crate) fn from_slots(slots: [u16; N]) -> Self {
         Self { slots }
     }
+}
+
+/// What the count of a slot stands for: one that is full, for more than any threshold.
+pub(crate) fn stands_for(count: u16) -> u32 {
+    if count == u16::MAX { FULL } else { u32::from(count) }
 }
 
 /// More than the highest threshold.
