@@ -136,7 +136,8 @@ async fn answers_with_a_page_where_the_policy_has_one() {
     let response = ask(&started.connect().await, http("/login")).await;
     assert_eq!(denied(&response), Some(401));
     let answer = response.denied_response.as_ref().unwrap();
-    assert_eq!(set(&answer.headers), [("content-type".to_owned(), "text/html; charset=utf-8".to_owned())]);
+    let page = [("content-type", "text/html; charset=utf-8"), ("cache-control", "no-store")];
+    assert_eq!(set(&answer.headers), page.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert!(
         answer.body.starts_with("<!doctype html>") && answer.body.contains("incorrect"),
         "{}",

@@ -214,7 +214,8 @@ async fn answers_with_a_page_where_the_policy_has_one() {
     let answer = said.immediate_response.as_ref().unwrap();
     assert_eq!(answer.status.as_ref().unwrap().code, 401);
     let headers = set(&answer.headers.as_ref().unwrap().set_headers);
-    assert_eq!(headers, [("content-type".to_owned(), "text/html; charset=utf-8".to_owned())]);
+    let page = [("content-type", "text/html; charset=utf-8"), ("cache-control", "no-store")];
+    assert_eq!(headers, page.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let body = String::from_utf8(answer.body.clone()).unwrap();
     assert!(body.starts_with("<!doctype html>") && body.contains("incorrect"), "{body}");
     assert!(login.is_over().await);
