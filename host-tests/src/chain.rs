@@ -201,6 +201,11 @@ impl Vm {
         self.stream(id).deleted = true;
     }
 
+    /// Whether the proxy has answered the request itself, or cut it off.
+    pub fn is_over(&mut self, id: StreamId) -> bool {
+        self.stream(id).is_over()
+    }
+
     /// What the application has received.
     pub fn app(&mut self, id: StreamId) -> App {
         self.stream(id).app.clone()

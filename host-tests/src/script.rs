@@ -15,6 +15,8 @@ pub struct Settings {
     pub buffer_limit: usize,
     /// Whose callback a reply is.
     pub reply_context: ReplyContext,
+    /// A host function that does nothing and always answers with this status.
+    pub broken: Option<(String, u32)>,
 }
 
 /// What a stop in the header callback means.
@@ -49,6 +51,7 @@ impl Default for Settings {
             header_pause: HeaderPause::ShowBody,
             buffer_limit: 1024 * 1024,
             reply_context: ReplyContext::Stream,
+            broken: None,
         }
     }
 }

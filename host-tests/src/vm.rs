@@ -29,7 +29,10 @@ impl Vm {
     /// Starts the module and configures the plugin; what that does is to be expected.
     pub fn start_unasked(settings: &Settings) -> Vm {
         let (engine, module) = module::filter();
-        let linker = imports::linker(engine).expect("host functions");
+        let mut linker = imports::linker(engine).expect("host functions");
+        if let Some((name, status)) = &settings.broken {
+            imports::breaks(&mut linker, module, name, *status).expect("a host function");
+        }
         let mut store = Store::new(engine, World::new(settings));
         let instance = linker.instantiate(&mut store, module).expect("an instance");
         let mut vm = Vm { store, instance, contexts: ROOT };
@@ -39,6 +42,11 @@ impl Vm {
         assert_eq!(started, 1, "the VM does not start");
         vm.configure(&settings.configuration);
         vm
+    }
+
+    /// The host functions that the module imports.
+    pub fn functions() -> Vec<String> {
+        module::filter().1.imports().map(|import| import.name().to_owned()).collect()
     }
 
     /// Gives the plugin a configuration. It must take any: a proxy would not start.

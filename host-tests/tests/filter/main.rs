@@ -7,6 +7,7 @@ mod configuration;
 mod failures;
 mod headers;
 mod local;
+mod refusals;
 mod reports;
 mod responses;
 mod streams;
