@@ -1,5 +1,7 @@
 //! The pre-filter against the full path, and the full path against its budget and hostile input.
 
+use std::sync::LazyLock;
+
 use super::{DETECTOR, possible};
 use crate::budget::Steps;
 use crate::detectors::sqli::lex::{Backslash, Lexer};
@@ -173,7 +175,8 @@ fn run(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
         raw: bytes,
         wire: Wire::Plain,
     };
-    let features = Words::new(&[]).features(bytes);
+    static NO_WORDS: LazyLock<Words> = LazyLock::new(|| Words::new(&[]));
+    let features = NO_WORDS.features(bytes);
     (DETECTOR.inspect)(&Value { field: &field, bytes, features, word: true }, steps)
 }
 
