@@ -9,7 +9,7 @@ import time
 from .process import Process
 
 #: Makes a root and becomes the program in it. Arguments: root, image to copy or "", "ro" or "rw", uid:gid, number of
-#: folders to bind and these, number of mounts and these (source, target, mode), the command.
+#: folders to bind and these, number of mounts and these (source, target, mode), the folders once more, the command.
 ENTER = r"""
 set -e
 root=$1 image=$2 mode=$3 user=$4; shift 4
@@ -29,6 +29,11 @@ while [ "$mounts" -gt 0 ]; do
     mount --bind "$1" "$root$2"
     if [ "$3" = ro ]; then mount -o remount,bind,ro "$root$2"; fi
     shift 3; mounts=$((mounts - 1))
+done
+# Those that a mount hides, as one of /tmp does to a checkout below it.
+binds=$1; shift
+while [ "$binds" -gt 0 ]; do
+    [ -e "$root$1" ] || { mkdir -p "$root$1"; mount --rbind "$1" "$root$1"; }; shift; binds=$((binds - 1))
 done
 if [ "$mode" = ro ]; then mount -o remount,ro "$root"; fi
 exec setpriv --no-new-privs chroot --userspec="$user" "$root" "$@"
@@ -50,7 +55,8 @@ class Container:
         root = pathlib.Path(folder) / f"root-{self.name}"
         root.mkdir()
         words = [root, image.copy or "", "ro" if context.get("readOnlyRootFilesystem") else "rw", f"{self.uid}:{self.gid}",
-                 len(image.binds), *image.binds, len(mounts), *[word for mount in mounts for word in mount]]
+                 len(image.binds), *image.binds, len(mounts), *[word for mount in mounts for word in mount],
+                 len(image.binds), *image.binds]
         command = ["nsenter", f"--net={network.path}", "unshare", "--mount", "sh", "-c", ENTER, "container", *words,
                    *image.command(spec)]
         reading, writing = os.pipe()
