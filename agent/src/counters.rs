@@ -209,7 +209,7 @@ impl Signals {
         tags.iter().filter_map(index).filter_map(|index| self.known.get(index)).for_each(Counter::add);
     }
 
-    /// Counts each signal that a policy added. What is beyond [`MOST_NAMED`] names is not counted.
+    /// Counts each signal that a policy added. What is beyond `MOST_NAMED` names is not counted.
     pub fn add_named<'a>(&self, names: impl Iterator<Item = &'a str>) {
         let mut names = names.peekable();
         if names.peek().is_none() {
