@@ -14,7 +14,7 @@ pub struct Parameter {
     pub value: Vec<u8>,
 }
 
-/// The parameters of a body that is not a plain form, for [`Facts::post`].
+/// The parameters of a body that is not a plain form, for `Facts::post`.
 pub fn post_parameters(engine: &Engine, request: &Request<'_>) -> Vec<Parameter> {
     let found = engine.post_parameters(request).into_iter();
     let mut parameters: Vec<_> = found.map(|(name, value)| Parameter { name, value }).collect();

@@ -54,7 +54,7 @@ pub enum StateError {
     },
 }
 
-/// Starts a snapshot; [`finish`] ends it.
+/// A snapshot, whole, with its sum at the end.
 pub(crate) fn write(contents: &Contents) -> Vec<u8> {
     let counts = [contents.flags.len(), contents.few.len(), contents.many.len(), contents.rates.len()];
     let [flags, few, many, rates] = counts;
