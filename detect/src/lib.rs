@@ -1,7 +1,7 @@
 //! The detection engine: the bytes of a request in, [`Signals`] out.
 //!
 //! The crate is pure: no I/O, no clock, no randomness, and it builds for wasm32. Every value a client controls is
-//! found by [`input`], brought to each of its plain forms by [`decode`], and read by every detector that its bytes
+//! found by `input`, brought to each of its plain forms by `decode`, and read by every detector that its bytes
 //! make possible, each with a lexer of the language it guards.
 //!
 //! ```
