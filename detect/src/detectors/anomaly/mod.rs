@@ -15,7 +15,7 @@ use crate::engine::Inspection;
 use crate::request::{Request, Response};
 use crate::signal::{Location, Tag};
 
-/// Headers that must stand once, by their place in `Headers::seen`.
+/// Headers that must stand once.
 const ONCE: [&[u8]; 5] =
     [b"authorization", b"content-length", b"content-type", b"host", b"transfer-encoding"];
 
