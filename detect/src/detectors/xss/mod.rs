@@ -62,7 +62,7 @@ fn possible(features: Features, word: bool) -> bool {
     let script = word && features.any(punctuation | Features::DOT);
     // `java\tscript:` holds no word.
     let scheme = features.all(Features::COLON | Features::ALPHA)
-        && features.any(Features::SPACE | Features::NUL | Features::CONTROL | Features::AMP);
+        && features.any(Features::SPACE | Features::NUL | Features::CONTROL | Features::AMP | Features::HIGH);
     let reference = features.all(Features::AMP | Features::HASH | Features::DIGIT)
         || features.all(Features::AMP | Features::ALPHA) && (word || features.any(Features::SEMI));
     let style = features.all(Features::COLON | Features::STAR | Features::SLASH | Features::PAREN);
