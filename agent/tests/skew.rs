@@ -17,8 +17,8 @@ fn ask(agent: &Agent, path: &str, version: &str, message: &[u8]) -> (String, Vec
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n{header}: {version}\r\ncontent-length: {length}\r\n\r\n"
     );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(message).unwrap();
+    // At once: an agent that refuses by the head closes the connection without waiting for the rest.
+    stream.write_all(&[head.as_bytes(), message].concat()).unwrap();
     let reply = everything(stream);
     let end = reply.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     (String::from_utf8(reply[..end].to_vec()).unwrap(), reply[end + 4..].to_vec())
