@@ -69,7 +69,7 @@ impl Group {
         match () {
             () if roles.alone >> index & 1 == 1 => Self::Alone,
             () if roles.bare >> index & 1 == 1 => Self::Bare,
-            () if needs(SEPARATORS) => Self::Path,
+            () if needs(Features::SEPARATORS) => Self::Path,
             () if needs(LINES) => Self::Line,
             () => Self::General,
         }
@@ -87,12 +87,6 @@ fn good_as_words(detector: &Detector) -> u32 {
     (0..u32::BITS).map(|bit| 1 << bit).filter(alone).fold(0, |classes, class| classes | class)
 }
 
-const SEPARATORS: u32 = Features::SLASH
-    | Features::BACKSLASH
-    | Features::HIGH
-    | Features::PERCENT
-    | Features::NUL
-    | Features::CONTROL;
 const LINES: u32 = Features::LINE | Features::HIGH;
 
 impl Anchors {
@@ -203,7 +197,7 @@ impl Anchors {
         }
         let when = |active: bool, group: Group| if active { group.bits() } else { 0 };
         Group::General.bits()
-            | when(seen.classes & SEPARATORS != 0, Group::Path)
+            | when(seen.classes & Features::SEPARATORS != 0, Group::Path)
             | when(seen.classes & LINES != 0, Group::Line)
             | when(seen.classes & self.good == 0, Group::Bare)
     }

@@ -73,6 +73,10 @@ const CLASSES: [u32; 256] = {
 };
 
 impl Features {
+    /// What separates the segments of a path, or may become or hide what does.
+    pub(crate) const SEPARATORS: u32 =
+        Self::SLASH | Self::BACKSLASH | Self::HIGH | Self::PERCENT | Self::NUL | Self::CONTROL;
+
     /// The features of a value with bytes of `classes`, and with a word of every detector or of none.
     pub(crate) fn of_classes(classes: u32, words: bool) -> Self {
         Self { bytes: classes, words: if words { u64::MAX } else { 0 } }

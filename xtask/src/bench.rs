@@ -16,6 +16,28 @@ pub(crate) enum Output {
     Json,
 }
 
+impl Output {
+    /// Measures in a folder of its own, which is gone afterwards, and tells what came out.
+    fn tell<F: serde::Serialize>(
+        self,
+        name: &str,
+        measure: impl FnOnce(&std::path::Path) -> Result<F>,
+        table: impl FnOnce(&F),
+    ) -> Result<()> {
+        let folder =
+            crate::command::target()?.join("tmp").join(format!("bench-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let measured = measure(&folder);
+        std::fs::remove_dir_all(&folder)?;
+        let figures = measured?;
+        match self {
+            Self::Json => println!("{}", serde_json::to_string_pretty(&figures)?),
+            Self::Table => table(&figures),
+        }
+        Ok(())
+    }
+}
+
 struct Bench {
     name: &'static str,
     about: &'static str,

@@ -7,6 +7,7 @@
 mod load;
 mod servers;
 
+use std::path::Path;
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -16,7 +17,6 @@ use serde::Serialize;
 use crate::bench::Output;
 use crate::bench::proxy::load::{Load, Measured};
 use crate::bench::proxy::servers::{Kind, Server, Servers};
-use crate::command::target;
 use crate::programs::{self, H2LOAD, NGINX, Program, WRK};
 use crate::{apt, proxy};
 
@@ -61,16 +61,8 @@ pub(crate) fn run(output: Output) -> Result<()> {
         eprintln!("    nginx with ModSecurity is left out: its packages cannot be installed here");
     }
     let agent = proxy::agent()?;
-    let folder = target()?.join("tmp").join(format!("bench-proxy-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let measured = Servers::new(&folder, agent, with_rules).and_then(|servers| measure(&servers));
-    fs::remove_dir_all(&folder)?;
-    let figures = measured?;
-    match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&figures)?),
-        Output::Table => table(&figures),
-    }
-    Ok(())
+    let measure = |folder: &Path| measure(&Servers::new(folder, agent, with_rules)?);
+    output.tell("proxy", measure, table)
 }
 
 fn measure(servers: &Servers) -> Result<Figures> {

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::rpc::{Server, agent_command, ask, wait};
 use crate::bench::Output;
-use crate::command::{cargo, run as run_command, target};
+use crate::command::{cargo, run as run_command};
 
 /// Requests a second: a third of what two cores can do, this program's own work included.
 const RATE: f64 = 1500.0;
@@ -50,16 +50,7 @@ struct Latency {
 /// Runs the measurement.
 pub(crate) fn run(output: Output) -> Result<()> {
     run_command(&mut cargo(&["build", "--release", "--package", "portcullis-agent"])?)?;
-    let folder = target()?.join("tmp").join(format!("bench-reload-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let measured = measure(&folder);
-    fs::remove_dir_all(&folder)?;
-    let figures = measured?;
-    match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&figures)?),
-        Output::Table => table(&figures),
-    }
-    Ok(())
+    output.tell("reload", measure, table)
 }
 
 fn measure(folder: &Path) -> Result<Figures> {

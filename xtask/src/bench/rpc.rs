@@ -72,16 +72,7 @@ struct Measured {
 /// Runs the comparison.
 pub(crate) fn run(output: Output) -> Result<()> {
     run_command(&mut cargo(&["build", "--release", "--package", "portcullis-agent"])?)?;
-    let folder = target()?.join("tmp").join(format!("bench-rpc-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let measured = measure(&folder);
-    fs::remove_dir_all(&folder)?;
-    let figures = measured?;
-    match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&figures)?),
-        Output::Table => table(&figures),
-    }
-    Ok(())
+    output.tell("rpc", measure, table)
 }
 
 /// Whether this process was started to be the responder.

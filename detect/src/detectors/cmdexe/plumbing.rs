@@ -11,17 +11,20 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Range<usize>> {
 /// `/dev/tcp/host/80`, which bash opens as a connection; a sentence names it without a port.
 fn network_file(bytes: &[u8]) -> Option<Range<usize>> {
     [&b"/dev/tcp/"[..], b"/dev/udp/"].into_iter().find_map(|device| {
-        let at = memchr::memmem::find(bytes, device)?;
-        let opened = bytes.get(..at)?.iter().rev().find(|byte| !byte.is_ascii_whitespace());
-        let rest = bytes.get(at + device.len()..)?;
-        let host = rest.iter().take(LONGEST_HOST).position(|&byte| byte == b'/')?;
-        let port = rest.get(host + 1).is_some_and(|byte| byte.is_ascii_digit() || *byte == b'$');
-        (host > 0 && port && matches!(opened, Some(b'<' | b'>' | b'&' | b'|')))
-            .then_some(at..at + device.len() + host + 2)
+        memchr::memmem::find_iter(bytes, device).take(CUTS).find_map(|at| {
+            let opened = bytes.get(..at)?.iter().rev().take(BLANKS).find(|byte| !byte.is_ascii_whitespace());
+            let rest = bytes.get(at + device.len()..)?;
+            let host = rest.iter().take(LONGEST_HOST).position(|&byte| byte == b'/')?;
+            let port = rest.get(host + 1).is_some_and(|byte| byte.is_ascii_digit() || *byte == b'$');
+            (host > 0 && port && matches!(opened, Some(b'<' | b'>' | b'&' | b'|')))
+                .then_some(at..at + device.len() + host + 2)
+        })
     })
 }
 
 const LONGEST_HOST: usize = 128;
+/// White space between the redirection and its file that is looked over.
+const BLANKS: usize = 64;
 
 /// `pi<()ng`: the substitution is empty, and the shell joins what stands around it.
 fn cut_word(bytes: &[u8]) -> Option<Range<usize>> {
@@ -33,7 +36,7 @@ fn cut_word(bytes: &[u8]) -> Option<Range<usize>> {
     })
 }
 
-/// Empty parentheses that are looked at.
+/// Places of a kind that are looked at.
 const CUTS: usize = 16;
 
 /// `>/tmp/x`: the output of the application's own command goes to a file.
@@ -57,6 +60,7 @@ mod tests {
             "cat <& /dev/udp/host.example/53",
             "who<()ami",
             "l>()s -l",
+            "see /dev/tcp/ and exec 3<>/dev/tcp/192.0.2.1/443",
             ">/tmp/a",
             " >>/var/www/x.php",
         ] {

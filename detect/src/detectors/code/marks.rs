@@ -17,6 +17,9 @@ pub(crate) struct Mark {
 /// Finds the first mark.
 pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
     let mut at = 0;
+    // Looked for once: many beginnings without an end must not each look for it.
+    let last_close = memchr::memrchr(b')', bytes);
+    let mut last_interpolation = None;
     while let Some(next) = bytes.get(at..).and_then(next_special) {
         at += next;
         let rest = bytes.get(at..).unwrap_or_default();
@@ -24,14 +27,20 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
             [b'<', ..] => tag(rest).map(|len| ("CODE-PHP-TAG", len)),
             [b'$', ..] => superglobal(rest)
                 .map(|len| ("CODE-PHP-SUPERGLOBAL", len))
-                .or_else(|| variable_call(rest).map(|len| ("CODE-PHP-VARIABLE-CALL", len)))
+                .or_else(|| {
+                    // A generated password has the marks, and hardly ever the parenthesis that closes.
+                    let len = variable_call(rest).filter(|len| last_close > Some(at + len))?;
+                    Some(("CODE-PHP-VARIABLE-CALL", len))
+                })
                 .or_else(|| interpolated_call(rest).map(|len| ("CODE-EXPRESSION", len))),
             [b':', b':' | b'/', ..] => static_call(rest)
                 .map(|len| ("CODE-PHP-VARIABLE-CALL", len))
                 .or_else(|| wrapper(bytes, at).map(|len| ("CODE-PHP-WRAPPER", len))),
             [b'{', ..] => starts_with_ignore_case(rest, b"{php}").then_some(("CODE-PHP-TAG", 5)),
             [b'@', b'{', b'[', inner @ ..] => {
-                crate::scan::find(inner, b"]}").map(|len| ("CODE-PERL-INTERPOLATION", len + 5))
+                let last = *last_interpolation.get_or_insert_with(|| memchr::memmem::rfind(bytes, b"]}"));
+                let end = if last > Some(at + 2) { crate::scan::find(inner, b"]}") } else { None };
+                end.map(|len| ("CODE-PERL-INTERPOLATION", len + 5))
             }
             [b'%', b'x' | b'q', ..] => percent_command(bytes, at).map(|len| ("CODE-RUBY-COMMAND", len)),
             [b'"' | b'\'' | b']' | b'}' | b')', ..] => {
@@ -143,9 +152,7 @@ fn variable_call(rest: &[u8]) -> Option<usize> {
             _ => break,
         }
     }
-    // A generated password has the marks, and hardly ever the parenthesis that closes.
-    let closes = || rest.get(at..).is_some_and(|rest| memchr::memchr(b')', rest).is_some());
-    (dynamic && rest.get(at) == Some(&b'(') && closes()).then_some(at)
+    (dynamic && rest.get(at) == Some(&b'(')).then_some(at)
 }
 
 /// `X::$f(x)`

@@ -82,13 +82,7 @@ fn possible(features: Features, word: bool) -> bool {
 }
 
 fn in_folder(features: Features, word: bool) -> bool {
-    const SEPARATORS: u32 = Features::SLASH
-        | Features::BACKSLASH
-        | Features::HIGH
-        | Features::PERCENT
-        | Features::NUL
-        | Features::CONTROL;
-    word && features.any(SEPARATORS)
+    word && features.any(Features::SEPARATORS)
 }
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
