@@ -50,6 +50,26 @@ const ATTACK: &str =
     "GET /items?id=1%2527%20or%201%253d1--%20 HTTP/1.1\nHost: shop.example\nUser-Agent: a browser\n\n";
 
 #[test]
+fn ends_well_where_nobody_reads_on() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    for args in [&["inspect", "--help"][..], &["--help"], &["check-config"]] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_portcullis-agent"))
+            .env_clear()
+            .env("SIGSCI_ACCESSKEYID", "id")
+            .env("SIGSCI_SECRETACCESSKEY", "secret")
+            .args(args)
+            .stdout(writer.try_clone().unwrap())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap();
+        assert!(ended.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    }
+}
+
+#[test]
 fn shows_what_fired_where_and_how_it_was_decoded() {
     let report = report(&[], ATTACK);
     let found = report["signals"].as_array().unwrap().iter().find(|signal| signal["type"] == "SQLI").unwrap();

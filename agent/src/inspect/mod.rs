@@ -41,20 +41,16 @@ enum Shown<'a> {
     Everything,
 }
 
-/// Reads a raw HTTP request and says what the engine and the policy make of it.
+/// Reads a raw HTTP request and says what the engine and the policy make of it, as JSON.
 ///
 /// # Errors
 ///
 /// When the command line is wrong, a file cannot be read, or one is no HTTP message or no policy. The error names the
 /// file, and the line where there is one.
-pub fn run(args: &[String]) -> Result<()> {
-    let Some(asked) = asked(args)? else {
-        print!("{HELP}");
-        return Ok(());
-    };
+pub fn run(args: &[String]) -> Result<String> {
+    let Some(asked) = asked(args)? else { return Ok(HELP.to_owned()) };
     let report = inspect(&asked)?;
-    println!("{}", serde_json::to_string_pretty(&report)?);
-    Ok(())
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
 fn asked(args: &[String]) -> Result<Option<Asked>> {
