@@ -106,6 +106,10 @@ fn markup_hit(bytes: &[u8], features: Features, steps: &mut Steps) -> Option<Hit
 }
 
 fn script_hit(value: &Value<'_>, steps: &mut Steps) -> Option<Hit> {
+    // A script that names nothing it could reach, and computes no name, does nothing.
+    if !value.word && !computed(value.features) {
+        return None;
+    }
     if value.field.part == Part::Name {
         let hit = js::name_hit(value.bytes, steps);
         if hit.is_some() {
@@ -113,10 +117,6 @@ fn script_hit(value: &Value<'_>, steps: &mut Steps) -> Option<Hit> {
         }
     }
     if !value.features.any(Features::PAREN | Features::QUOTE | Features::EQUALS) {
-        return None;
-    }
-    // A script that names nothing it could reach, and computes no name, does nothing.
-    if !value.word && !computed(value.features) {
         return None;
     }
     // A path is no place for script by itself, and `/get/document.cookie` reads as a regular expression.

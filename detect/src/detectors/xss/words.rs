@@ -117,6 +117,7 @@ pub(super) const WORDS: &[&str] = &[
     "vbscript",
     "livescript",
     "jscript",
+    "mocha:",
     "data:",
     "mhtml:",
     "expression",
