@@ -123,6 +123,7 @@ pub(super) const WORDS: &[&str] = &[
     "expression",
     "binding",
     "behavio",
+    "style",
     "script",
     // calls and objects
     "alert",
