@@ -254,12 +254,14 @@ impl<'e> Inspection<'e> {
         self.nesting = self.nesting.saturating_sub(1);
     }
 
-    /// Reads a field whose value fits its header's own grammar: only words can mean anything in it, and those in `usual`,
-    /// which every value of the kind has, mean nothing.
+    /// Reads a field whose value fits its header's own grammar: only words can mean anything in it, plain or encoded, and
+    /// those in `usual`, which every value of the kind has, mean nothing.
     pub(crate) fn structured(&mut self, field: &Field<'_>, usual: Range<usize>) {
         let engine = self.engine;
         let features = engine.words.features_in(field.raw, true);
         let words = match engine.depth {
+            // Words that an encoding hides.
+            Depth::Possible if decode::changes(field, features) => u64::MAX,
             Depth::Possible => engine.telling_words(field.raw, features, usual),
             Depth::Everything => u64::MAX,
         };

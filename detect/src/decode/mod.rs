@@ -111,6 +111,14 @@ fn is_plain(features: Features, form: &[u8], field: &Field<'_>) -> bool {
     !coded
 }
 
+/// Whether a decoder makes something else of `field` as received, whose features are these.
+pub(crate) fn changes(field: &Field<'_>, features: Features) -> bool {
+    let changed = |decoder: &Decoder| {
+        (decoder.applies)(features, field) && (decoder.decode)(field.raw, field).is_some()
+    };
+    !is_plain(features, field.raw, field) && DECODERS.iter().any(changed)
+}
+
 /// What starts an escape of any kind.
 const ESCAPED: u32 =
     Features::PERCENT | Features::AMP | Features::BACKSLASH | Features::HIGH | Features::NUL | Features::PLUS;

@@ -29,8 +29,9 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
                 .map(|len| ("CODE-PHP-SUPERGLOBAL", len))
                 .or_else(|| {
                     // A generated password has the marks, and hardly ever the parenthesis that closes.
-                    let len = variable_call(rest).filter(|len| last_close > Some(at + len))?;
-                    Some(("CODE-PHP-VARIABLE-CALL", len))
+                    let len = variable_call(rest)?;
+                    let opens = rest.get(len) == Some(&b'(');
+                    (!opens || last_close > Some(at + len)).then_some(("CODE-PHP-VARIABLE-CALL", len))
                 })
                 .or_else(|| interpolated_call(rest).map(|len| ("CODE-EXPRESSION", len))),
             [b':', b':' | b'/', ..] => static_call(rest)
