@@ -8,6 +8,10 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// What others rely on: a client must not be able to have it removed.
+const RELIED_ON: [HeaderName; 6] =
+    [HOST, CONTENT_LENGTH, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
+
 /// How requests are rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rewriting {
@@ -65,7 +69,7 @@ pub(crate) fn onward(
                 scheme = true;
                 true
             }
-            (other, _) => !is_hop_by_hop(name) && !other.starts_with("x-sigsci-"),
+            _ => !is_hop_by_hop(name) && !is_the_agents(name),
         };
         if passes && !named.contains(name) && !added.iter().any(|(other, _)| other == name) {
             put(name, value);
@@ -106,8 +110,7 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     put(headers, COOKIE, &joined);
 }
 
-/// Takes off what belongs to one connection (RFC 9110 section 7.6.1). Whatever Connection names goes too, except what
-/// frames the message: a client must not be able to have it removed.
+/// Takes off what belongs to one connection (RFC 9110 section 7.6.1), and whatever Connection names but what others rely on.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;
@@ -134,12 +137,18 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| ![HOST, CONTENT_LENGTH, X_FORWARDED_FOR, FORWARDED].contains(name))
+        .filter(|name| !RELIED_ON.contains(name))
         .collect()
 }
 
 fn is_trailers(value: &HeaderValue) -> bool {
     value.as_bytes().eq_ignore_ascii_case(b"trailers")
+}
+
+/// Whether only the agent says it. An application that reads its headers through CGI or WSGI names cannot tell `_` from `-`.
+fn is_the_agents(name: &HeaderName) -> bool {
+    let start = name.as_str().as_bytes().get(..9).unwrap_or_default();
+    start.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).eq(*b"x-sigsci-")
 }
 
 /// A comparison of what is there costs less than a look-up of what mostly is not.
@@ -207,6 +216,8 @@ mod tests {
         let headers = map(&[
             ("x-sigsci-tags", "SQLI"),
             ("X-SigSci-Other", "1"),
+            ("X_SigSci-AgentResponse", "200"),
+            ("x_sigsci_requestid", "1"),
             ("x-added", "theirs"),
             ("x-other", "2"),
             ("expect", "100-continue"),
@@ -241,13 +252,15 @@ mod tests {
     #[test]
     fn connection_cannot_remove_what_others_rely_on() {
         let mut headers = map(&[
-            ("connection", "x-forwarded-for, host, content-length"),
+            ("connection", "x-forwarded-for, host, content-length, x-forwarded-proto, x-forwarded-host"),
             ("host", "a"),
             ("content-length", "3"),
             ("x-forwarded-for", "198.51.100.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "shop.example"),
         ]);
         strip_hop_by_hop(&mut headers);
-        assert_eq!(headers.len(), 3);
+        assert_eq!(headers.len(), 5);
     }
 
     #[test]
