@@ -98,6 +98,21 @@ pub(crate) fn onward(
     added.iter().for_each(|(name, value)| put(name, value));
 }
 
+/// The trailers that a client's request goes on with: some applications read them as headers, so what the client may not
+/// say there it may not say here.
+pub(crate) fn onward_trailers(trailers: HeaderMap) -> HeaderMap {
+    let is_told = |name: &HeaderName| RELIED_ON.contains(name) || is_the_agents(name);
+    let (mut kept, mut last) = (HeaderMap::with_capacity(trailers.keys_len()), None);
+    for (name, value) in trailers {
+        // One that repeats comes without its name.
+        last = name.or(last);
+        if let Some(name) = last.as_ref().filter(|name| !is_hop_by_hop(name) && !is_told(name)) {
+            kept.append(name, value);
+        }
+    }
+    kept
+}
+
 /// Joins the pieces that HTTP/2 may cut cookies into (RFC 9113 section 8.2.3): elsewhere they are one header.
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     let mut pieces = headers.get_all(COOKIE).iter();
@@ -240,6 +255,21 @@ mod tests {
         let kept =
             [("x-kept", "1"), ("x-kept", "2"), ("te", "trailers"), ("x-forwarded-for", "198.51.100.1")];
         assert_eq!(forwarded(&headers, Rewriting::Minimal), map(&kept));
+    }
+
+    #[test]
+    fn trailers_say_nothing_that_headers_may_not() {
+        let trailers = map(&[
+            ("x-sum", "1"),
+            ("x-sum", "2"),
+            ("X-SigSci-AgentResponse", "200"),
+            ("x-sigsci-tags", "a"),
+            ("x-sigsci-tags", "b"),
+            ("x-forwarded-for", "198.51.100.1"),
+            ("connection", "close"),
+            ("host", "other.example"),
+        ]);
+        assert_eq!(onward_trailers(trailers), map(&[("x-sum", "1"), ("x-sum", "2")]));
     }
 
     #[test]

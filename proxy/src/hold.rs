@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::failure::{Failed, Reason};
+use crate::forward;
 use crate::memory::Share;
 use crate::patience::Patience;
 
@@ -113,7 +114,7 @@ impl Held {
                     }
                 }
                 Err(frame) => {
-                    held.trailers = frame.into_trailers().ok().map(Box::new);
+                    held.trailers = frame.into_trailers().ok().map(forward::onward_trailers).map(Box::new);
                     break;
                 }
             }
@@ -297,7 +298,10 @@ impl Body for Outgoing {
                             self.state = State::Ended;
                             None
                         }
-                        Some(Ok(frame)) => Some(Ok(frame)),
+                        Some(Ok(frame)) => Some(Ok(match frame.into_trailers() {
+                            Ok(trailers) => Frame::trailers(forward::onward_trailers(trailers)),
+                            Err(frame) => frame,
+                        })),
                         Some(Err(error)) => {
                             self.note(BROKEN);
                             self.state = State::Ended;

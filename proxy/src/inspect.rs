@@ -68,6 +68,8 @@ pub struct Seen {
     pub body: Bytes,
     /// Whether the body goes on.
     pub truncated: bool,
+    /// What came behind the body, where all of it is held.
+    pub trailers: Option<Box<HeaderMap>>,
     /// TLS facts of the client's connection.
     pub tls: Option<Arc<TlsFacts>>,
 }

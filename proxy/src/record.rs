@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::activity::Busy;
 use crate::failure::{Failed, Reason};
+use crate::hold::Held;
 use crate::inspect::{Judgement, Outcome, Refused, Seen};
 
 /// Who hears of a request that is over.
@@ -53,11 +53,12 @@ impl Record {
         &self.outcome.seen
     }
 
-    /// Notes the held part of the body, and whether it goes on. To be told before anybody else has the request.
-    pub(crate) fn read(&mut self, body: Bytes, truncated: bool) {
+    /// Notes what is held of the body, and whether it goes on. To be told before anybody else has the request.
+    pub(crate) fn read(&mut self, held: &Held) {
         if let Some(seen) = Arc::get_mut(&mut self.outcome.seen) {
-            seen.body = body;
-            seen.truncated = truncated;
+            seen.body = held.bytes.clone();
+            seen.truncated = held.rest.is_some();
+            seen.trailers.clone_from(&held.trailers);
         }
     }
 

@@ -146,6 +146,7 @@ impl<I: Inspect> Connection<I> {
             headers,
             body: Bytes::new(),
             truncated: false,
+            trailers: None,
             tls: self.tls.clone(),
         };
         let unfit = match (room, self.misfit(&seen, upgrade.as_ref())) {
@@ -171,7 +172,7 @@ impl<I: Inspect> Connection<I> {
                 };
             }
         };
-        record.read(held.bytes.clone(), held.rest.is_some());
+        record.read(&held);
         // 3. Ask.
         let mut judgement = self.shared.inspect.inspect(Arc::clone(record.seen())).await;
         // It is done here; what is kept tells of it by its code.
@@ -319,6 +320,7 @@ impl<I: Inspect> Connection<I> {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             truncated: false,
+            trailers: None,
             tls: self.tls.clone(),
         };
         let mut record = self.record(Arc::new(seen), started);

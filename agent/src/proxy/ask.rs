@@ -88,7 +88,9 @@ impl Ask for Asked {
             headers.push(Header { name: b"host", value: authority });
         }
         let message = matches!(self.told, Told::Message(..));
-        let shown = seen.headers.iter().filter(|(name, _)| !message || *name != CONTENT_TYPE);
+        // Some applications read trailers as headers.
+        let all = seen.headers.iter().chain(seen.trailers.iter().flat_map(|trailers| trailers.iter()));
+        let shown = all.filter(|(name, _)| !message || *name != CONTENT_TYPE);
         headers.extend(
             shown.map(|(name, value)| Header { name: name.as_str().as_bytes(), value: value.as_bytes() }),
         );

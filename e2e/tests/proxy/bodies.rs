@@ -46,6 +46,21 @@ async fn lengths_chunks_and_trailers_arrive_as_sent() {
 }
 
 #[tokio::test]
+async fn trailers_are_inspected_and_say_nothing_for_the_agent() {
+    let upstream = Upstream::ok().await;
+    let agent = Agent::plain(&upstream.url()).await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-SigSci-Tags\r\n\
+        Connection: close\r\n\r\n5\r\nhello\r\n0\r\n";
+    let attack = format!("{head}X-Sum: 1' UNION SELECT password FROM users--\r\n\r\n");
+    assert_eq!(status(agent.exchange(attack.as_bytes()).await), 406);
+    assert_eq!(upstream.connections(), 0);
+    let forged = format!("{head}X-Sum: 1\r\nX-SigSci-Tags: forged\r\n\r\n");
+    assert_eq!(status(agent.exchange(forged.as_bytes()).await), 200);
+    let request = upstream.requests().remove(0);
+    assert!(request.contains("1\r\n\r\n") && !request.contains("forged"), "{request}");
+}
+
+#[tokio::test]
 async fn answers_without_a_body_are_read_as_such() {
     let upstream = Upstream::doing(|_, request| match request {
         0 => Deed::Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
