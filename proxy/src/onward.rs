@@ -67,8 +67,10 @@ impl Onward<'_> {
     pub(crate) fn write(&self, own: &HeaderValue, length: usize, out: &mut BytesMut) {
         let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.put_slice(part));
         let path = self.seen.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let path = if path.is_empty() { "/" } else { path };
-        put(&[self.seen.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: "]);
+        // A target in absolute form may have a query and no path.
+        let root = if path.starts_with(['/', '*']) { "" } else { "/" };
+        let method = self.seen.method.as_str();
+        put(&[method.as_bytes(), b" ", root.as_bytes(), path.as_bytes(), b" HTTP/1.1\r\nhost: "]);
         put(&[self.host().as_deref().unwrap_or(own).as_bytes(), b"\r\n"]);
         self.fields(|name, value| put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]));
         if length > 0 || self.seen.headers.contains_key(CONTENT_LENGTH) {

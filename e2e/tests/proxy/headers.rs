@@ -76,6 +76,9 @@ async fn the_asterisk_and_http_1_0_reach_the_upstream() {
     assert!(request.starts_with("OPTIONS * HTTP/1.1\r\n"), "{request}");
     let request = forwarded("", b"GET /old HTTP/1.0\r\n\r\n").await;
     assert!(request.starts_with("GET /old HTTP/1.1\r\n"), "{request}");
+    let bare = b"GET http://shop.example?a=b HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+    let request = forwarded("", bare).await;
+    assert!(request.starts_with("GET /?a=b HTTP/1.1\r\n"), "{request}");
 }
 
 #[tokio::test]
