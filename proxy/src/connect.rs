@@ -95,6 +95,11 @@ pub(crate) enum Alpn {
 }
 
 impl Connect {
+    /// The longest that making a connection takes.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.tls.is_some() { self.timeout.saturating_add(self.handshake) } else { self.timeout }
+    }
+
     /// Makes a connection.
     ///
     /// # Errors

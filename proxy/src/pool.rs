@@ -120,7 +120,9 @@ impl Pool {
         if purpose == Purpose::Switch || !self.speaks_http2.load(Ordering::Relaxed) {
             return self.open(purpose).await;
         }
-        let _one = self.connecting.lock().await;
+        // One that hangs is waited for as long as it may take, and not by each in turn.
+        let one = tokio::time::timeout(self.connect.patience(), self.connecting.lock()).await;
+        let _one = one.map_err(|_| ConnectError::Slow)?;
         // Another may have made it meanwhile.
         match self.shared() {
             Some(sender) => Ok(self.lent(Sender::Http2(sender), purpose != Purpose::Afresh)),
@@ -202,4 +204,37 @@ impl Pool {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::connect::Tls;
+    use crate::settings::UpstreamTls;
+    use crate::tls;
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_do_not_wait_in_line_for_an_upstream_that_hangs() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tls = UpstreamTls { roots: None, verify: false, server_name: None, verify_name: None };
+        let connect = Connect {
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_addr().unwrap().port(),
+            timeout: Duration::from_secs(1),
+            handshake: Duration::from_secs(1),
+            keepalive: None,
+            tls: Some(Tls {
+                name: "localhost".try_into().unwrap(),
+                configs: Arc::new(tls::clients(&tls).unwrap()),
+            }),
+        };
+        let limits = Limits { idle: 1, idle_time: Duration::from_secs(1), header_case: false, ping: None };
+        let pool = Pool::new(connect, UpstreamProtocol::Http2, limits, Arc::default(), 1);
+        let started = tokio::time::Instant::now();
+        let leases = join_all((0..20).map(|_| pool.lease(Purpose::Exchange))).await;
+        assert!(leases.iter().all(Result::is_err));
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
 }
