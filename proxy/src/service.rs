@@ -32,6 +32,7 @@ use crate::record::{Record, Sink};
 use crate::settings::{Failure, Kind, Listener, Smuggling};
 use crate::upgrade::{self, Wanted};
 use crate::upstream::{Answered, Sending, Upstreams};
+use crate::websocket::Watch;
 
 /// What the requests of a listener share on one worker.
 #[derive(Debug)]
@@ -275,9 +276,13 @@ impl<I: Inspect> Connection<I> {
             };
             self.shared.counters.switches.add();
             self.refusal.tunnel();
-            let sides = upgrade::Sides {
-                message: inspect_messages.then(|| Arc::clone(record.seen())),
+            let watch = || Watch {
                 inspect: Arc::clone(&self.shared.inspect),
+                request: Arc::clone(record.seen()),
+                failure: self.shared.listener.failure,
+            };
+            let sides = upgrade::Sides {
+                watch: inspect_messages.then(watch),
                 lease,
                 open: self.shared.tunnels.subscribe(),
                 busy: self.activity.busy(),
@@ -287,6 +292,9 @@ impl<I: Inspect> Connection<I> {
             self.shared.counters.request(counters::Outcome::Forwarded);
             record.answered(response.status(), response.headers().clone(), Some(upstream));
             return response.map(|body| body.recorded(record));
+        }
+        if upgrade.is_some_and(|upgrade| upgrade.is_mistaken_for_one(response.status())) {
+            return self.fail(record, &Failed::at(Reason::NoSwitch, &upstream, "no switch was made"));
         }
         forward::strip_hop_by_hop(response.headers_mut());
         edit(record.judgement(), response.headers_mut());

@@ -1,7 +1,5 @@
 //! Protocol switches: WebSocket and others over HTTP/1.1 Upgrade, and over HTTP/2 extended CONNECT (RFC 8441).
 
-use std::sync::Arc;
-
 use http::header::{
     CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, UPGRADE,
 };
@@ -15,11 +13,11 @@ use tracing::debug;
 
 use crate::activity::Busy;
 use crate::body::Answer;
-use crate::inspect::{Inspect, Seen};
+use crate::inspect::Inspect;
 use crate::lease::Received;
 use crate::service::SWITCHING;
 use crate::upstream::Held;
-use crate::websocket;
+use crate::websocket::{self, Watch};
 
 /// A switch that a client asks for.
 #[derive(Debug)]
@@ -39,22 +37,26 @@ enum Form {
 
 /// The switch that `request` asks for. h2c is not one of them: switching to it would hide requests from inspection.
 pub(crate) fn wanted(request: &mut Request<Incoming>) -> Option<Wanted> {
-    if request.version() == Version::HTTP_2 {
-        let protocol = request.extensions().get::<Protocol>()?;
-        let protocol = HeaderValue::from_str(protocol.as_str()).ok()?;
-        return Some(Wanted { client: hyper::upgrade::on(request), protocol, form: Form::Http2 });
-    }
-    let asks = request.headers().get_all(CONNECTION).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|&byte| byte == b',')
-            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    });
-    let protocol = request.headers().get(UPGRADE).filter(|_| asks)?.clone();
+    let (protocol, form) = asked(request)?;
     if protocol.as_bytes().to_ascii_lowercase().windows(3).any(|three| three == b"h2c") {
         return None;
     }
-    Some(Wanted { client: hyper::upgrade::on(request), protocol, form: Form::Http1 })
+    Some(Wanted { client: hyper::upgrade::on(request), protocol, form })
+}
+
+fn asked(request: &Request<Incoming>) -> Option<(HeaderValue, Form)> {
+    if request.version() == Version::HTTP_2 {
+        let protocol = request.extensions().get::<Protocol>()?;
+        return Some((HeaderValue::from_str(protocol.as_str()).ok()?, Form::Http2));
+    }
+    let asks = words(request.headers().get_all(CONNECTION)).any(|word| word.eq_ignore_ascii_case(b"upgrade"));
+    let protocol = request.headers().get(UPGRADE).filter(|_| asks)?;
+    Some((protocol.clone(), Form::Http1))
+}
+
+/// The words of lists separated by commas.
+fn words<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> impl Iterator<Item = &'a [u8]> {
+    values.into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 impl Wanted {
@@ -83,6 +85,11 @@ impl Wanted {
         self.form == Form::Http2
     }
 
+    /// Whether `status` without a switch would tell the client that there was one (RFC 8441 section 5).
+    pub(crate) fn is_mistaken_for_one(&self, status: StatusCode) -> bool {
+        self.form == Form::Http2 && status.is_success()
+    }
+
     /// Joins both sides once the upstream has switched, and gives the client's answer.
     pub(crate) fn accept<I: Inspect>(
         self,
@@ -99,10 +106,12 @@ impl Wanted {
                 }
             }
         }
-        let is_websocket = self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+        // The upstream may have chosen it out of several, and need not say so.
+        let switched = upstream.headers().get_all(UPGRADE).iter().chain([&self.protocol]);
+        let is_websocket = words(switched).any(|word| word.eq_ignore_ascii_case(b"websocket"));
         let upstream = hyper::upgrade::on(upstream);
         tokio::spawn(async move {
-            let Sides { message, inspect, lease: _lease, open: _open, busy: _busy } = sides;
+            let Sides { watch, lease: _lease, open: _open, busy: _busy } = sides;
             let both = async { tokio::try_join!(self.client, upstream) };
             let (client, upstream) = match tokio::time::timeout(SWITCHING, both).await {
                 Ok(Ok(sides)) => sides,
@@ -110,8 +119,8 @@ impl Wanted {
                 Err(_) => return debug!("protocol switch took too long"),
             };
             let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            let outcome = match message.filter(|_| is_websocket) {
-                Some(request) => websocket::relay(client, upstream, inspect, request).await,
+            let outcome = match watch.filter(|_| is_websocket) {
+                Some(watch) => websocket::relay(client, upstream, &watch).await,
                 None => tokio::io::copy_bidirectional(&mut client, &mut upstream).await.map(drop),
             };
             if let Err(error) = outcome {
@@ -124,10 +133,8 @@ impl Wanted {
 
 /// What goes with a switched connection, and is given back at its end.
 pub(crate) struct Sides<I> {
-    /// The request, where messages are inspected.
-    pub message: Option<Arc<Seen>>,
-    /// Who judges messages.
-    pub inspect: Arc<I>,
+    /// How messages are judged, where they are.
+    pub watch: Option<Watch<I>>,
     /// The upstream's connection.
     pub lease: Held,
     /// Tells the drain that it is open.

@@ -1,4 +1,4 @@
-//! WebSockets whose text is inspected on its way.
+//! WebSockets whose messages are inspected on their way.
 
 use std::io;
 use std::sync::Arc;
@@ -13,17 +13,28 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tracing::info;
 
 use crate::inspect::{Action, Direction, Inspect, Message, Seen};
+use crate::settings::Failure;
 
 /// The largest message that is relayed; a larger one ends the connection, as RFC 6455 section 7.4.1 provides.
 const MOST_MESSAGE: usize = 4 * 1024 * 1024;
 
+/// How messages are judged.
+#[derive(Debug)]
+pub(crate) struct Watch<I> {
+    /// Who judges them.
+    pub inspect: Arc<I>,
+    /// The request that opened the WebSocket.
+    pub request: Arc<Seen>,
+    /// What becomes of one that could not be inspected.
+    pub failure: Failure,
+}
+
 /// Relays messages between both sides until one ends. A text that is to be blocked is not relayed: both sides are
-/// closed with status 1008.
+/// closed with status 1008; with 1013 where it could not be inspected and must be.
 pub(crate) async fn relay<I: Inspect>(
     client: impl AsyncRead + AsyncWrite + Unpin,
     upstream: impl AsyncRead + AsyncWrite + Unpin,
-    inspect: Arc<I>,
-    request: Arc<Seen>,
+    watch: &Watch<I>,
 ) -> io::Result<()> {
     let config =
         WebSocketConfig::default().max_message_size(Some(MOST_MESSAGE)).max_frame_size(Some(MOST_MESSAGE));
@@ -32,13 +43,17 @@ pub(crate) async fn relay<I: Inspect>(
     let (mut to_client, mut from_client) = client.split();
     let (mut to_upstream, mut from_upstream) = upstream.split();
     let ended = tokio::select! {
-        ended = one_way(&mut from_client, &mut to_upstream, &*inspect, &request, Direction::ToUpstream) => ended,
-        ended = one_way(&mut from_upstream, &mut to_client, &*inspect, &request, Direction::ToClient) => ended,
+        ended = one_way(&mut from_client, &mut to_upstream, watch, Direction::ToUpstream) => ended,
+        ended = one_way(&mut from_upstream, &mut to_client, watch, Direction::ToClient) => ended,
     };
     let close = match ended {
         Ended::Blocked => {
             let reason = "blocked".into();
             Some(CloseFrame { code: CloseCode::Policy, reason })
+        }
+        Ended::NotInspected => {
+            let reason = "not inspected".into();
+            Some(CloseFrame { code: CloseCode::Again, reason })
         }
         Ended::Closed(close) => close,
         Ended::Broken(error) => return Err(io::Error::other(error)),
@@ -52,14 +67,14 @@ pub(crate) async fn relay<I: Inspect>(
 enum Ended {
     Closed(Option<CloseFrame>),
     Blocked,
+    NotInspected,
     Broken(tungstenite::Error),
 }
 
 async fn one_way<I: Inspect>(
     from: &mut (impl Stream<Item = Result<Frame, tungstenite::Error>> + Unpin),
     to: &mut (impl Sink<Frame, Error = tungstenite::Error> + Unpin),
-    inspect: &I,
-    request: &Arc<Seen>,
+    watch: &Watch<I>,
     direction: Direction,
 ) -> Ended {
     while let Some(frame) = from.next().await {
@@ -67,21 +82,132 @@ async fn one_way<I: Inspect>(
             Ok(frame) => frame,
             Err(error) => return Ended::Broken(error),
         };
-        match &frame {
-            Frame::Text(text) => {
-                let text = Bytes::copy_from_slice(text.as_bytes());
-                let message = Message { request: Arc::clone(request), text, direction };
-                if let Action::Block { .. } = inspect.inspect_message(message).await.action {
-                    info!(client = %request.client, "WebSocket message blocked");
+        if let Frame::Close(close) = frame {
+            return Ended::Closed(close);
+        }
+        if let Some(text) = text(&frame) {
+            let message = Message { request: Arc::clone(&watch.request), text, direction };
+            let client = watch.request.client;
+            match (watch.inspect.inspect_message(message).await.action, watch.failure) {
+                (Action::Forward { .. }, _) | (Action::NotInspected, Failure::Open) => {}
+                (Action::Block { .. }, _) => {
+                    info!(%client, "WebSocket message blocked");
                     return Ended::Blocked;
                 }
+                (Action::NotInspected, Failure::Closed) => {
+                    info!(%client, "WebSocket message not inspected, and not relayed");
+                    return Ended::NotInspected;
+                }
             }
-            Frame::Close(close) => return Ended::Closed(close.clone()),
-            Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
         }
         if let Err(error) = to.send(frame).await {
             return Ended::Broken(error);
         }
     }
     Ended::Closed(None)
+}
+
+/// What is to be inspected. Many applications read text out of binary messages, too, and it is the sender who says which a
+/// message is.
+fn text(frame: &Frame) -> Option<Bytes> {
+    match frame {
+        Frame::Text(text) => Some(Bytes::copy_from_slice(text.as_bytes())),
+        Frame::Binary(bytes) => std::str::from_utf8(bytes).is_ok().then(|| bytes.clone()),
+        Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) | Frame::Frame(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{HeaderMap, Method, Uri, Version};
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::inspect::{Judgement, Outcome, Shown};
+
+    /// Blocks what says so, and knows nothing of what says that.
+    #[derive(Debug)]
+    struct Judge;
+
+    impl Inspect for Judge {
+        async fn inspect(&self, _: Arc<Seen>) -> Judgement {
+            panic!("no request comes here")
+        }
+
+        async fn inspect_message(&self, message: Message) -> Judgement {
+            let action = match &message.text[..] {
+                b"bad" => {
+                    Action::Block { status: http::StatusCode::NOT_ACCEPTABLE, location: None, page: None }
+                }
+                b"hard" => Action::NotInspected,
+                _ => Action::Forward { headers: Vec::new() },
+            };
+            let (signals, response) = (Vec::new(), Vec::new());
+            Judgement { action, code: 0, request_id: None, signals, took: Duration::ZERO, response }
+        }
+
+        fn answered(&self, _: &Outcome) {}
+
+        fn shown(&self, _: &Seen) -> Shown {
+            panic!("nothing is logged here")
+        }
+    }
+
+    /// What the upstream gets of one message from the client.
+    async fn relayed(message: Frame, failure: Failure) -> Frame {
+        let (client, client_side) = duplex(1024);
+        let (upstream_side, upstream) = duplex(1024);
+        let request = Seen {
+            listener: "app".into(),
+            client: ([192, 0, 2, 1], 1).into(),
+            method: Method::GET,
+            uri: Uri::from_static("/"),
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            truncated: false,
+            trailers: None,
+            tls: None,
+        };
+        let watch = Watch { inspect: Arc::new(Judge), request: Arc::new(request), failure };
+        let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let mut upstream = WebSocketStream::from_raw_socket(upstream, Role::Server, None).await;
+        client.send(message).await.unwrap();
+        let relayed = async {
+            relay(client_side, upstream_side, &watch).await.unwrap();
+            std::future::pending().await
+        };
+        tokio::select! {
+            got = upstream.next() => got.unwrap().unwrap(),
+            got = relayed => got,
+        }
+    }
+
+    fn closed(frame: &Frame) -> Option<CloseCode> {
+        match frame {
+            Frame::Close(Some(close)) => Some(close.code),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_blocked_is_not_relayed() {
+        assert_eq!(relayed(Frame::text("good"), Failure::Open).await, Frame::text("good"));
+        assert_eq!(closed(&relayed(Frame::text("bad"), Failure::Open).await), Some(CloseCode::Policy));
+    }
+
+    #[tokio::test]
+    async fn a_binary_message_that_is_text_is_inspected_as_such() {
+        assert_eq!(closed(&relayed(Frame::binary("bad"), Failure::Open).await), Some(CloseCode::Policy));
+        let other = Frame::binary(&b"bad\xff"[..]);
+        assert_eq!(relayed(other.clone(), Failure::Open).await, other);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_inspected_passes_only_where_it_may() {
+        assert_eq!(relayed(Frame::text("hard"), Failure::Open).await, Frame::text("hard"));
+        assert_eq!(closed(&relayed(Frame::text("hard"), Failure::Closed).await), Some(CloseCode::Again));
+    }
 }

@@ -151,6 +151,23 @@ async fn streams_on_a_connection_are_bounded() {
 
 #[tokio::test]
 async fn slow_heads_and_slow_bodies_run_out_of_time() {
+#[tokio::test]
+async fn an_extended_connect_does_not_ask_for_h2c() {
+    let upstream = Upstream::ok().await;
+    let agent = Agent::plain(&upstream.url()).await;
+    let mut stream = open(agent.at, PREFACE).await;
+    // CONNECT with `:protocol: h2c`: whatever went through such a tunnel would be hidden from inspection.
+    let connect = b"\x02\x07CONNECT\x84\x86\x41\x01a\0\x09:protocol\x03h2c";
+    let head = frame(HEADERS, END_HEADERS, 1, connect);
+    stream.write_all(&[frame(SETTINGS, 0, 0, &[]), head].concat()).await.unwrap();
+    agent.await_metric("waf_proxy_failures_total", "reason=\"connect_method\"", 1.0).await;
+    assert!(upstream.requests().is_empty(), "{:?}", upstream.requests());
+    // Nor is an answer without a switch passed on as one: to the client every 2xx is.
+    let connect = b"\x02\x07CONNECT\x84\x86\x41\x01a\0\x09:protocol\x09websocket";
+    stream.write_all(&frame(HEADERS, END_HEADERS, 3, connect)).await.unwrap();
+    agent.await_metric("waf_proxy_failures_total", "reason=\"no_switch\"", 1.0).await;
+}
+
     let upstream = Upstream::ok().await;
     let agent = Agent::with(&upstream.url(), "read-timeout=400ms").await;
     let started = Instant::now();

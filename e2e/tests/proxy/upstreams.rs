@@ -165,3 +165,26 @@ async fn a_switch_of_protocols_is_a_tunnel_both_ways() {
     assert_eq!(status(read_until(&mut client, b"ok").await), 200);
     assert!(!upstream.requests()[0].contains("upgrade"), "{}", upstream.requests()[0]);
 }
+
+#[tokio::test]
+async fn a_websocket_is_inspected_whatever_else_was_offered() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let agent = Agent::with(&url, "inspect-websocket=true").await;
+    for offered in ["websocket, mine/1", "mine/1, WebSocket", "mine/1"] {
+        let head =
+            format!("GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {offered}\r\n\r\n");
+        let mut client = open(agent.at, head.as_bytes()).await;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_until(&mut stream, b"\r\n\r\n").await;
+        let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        stream.write_all(switch).await.unwrap();
+        read_until(&mut client, b"\r\n\r\n").await;
+        // A text, masked with zeros.
+        let attack = b"1' UNION SELECT password FROM users--";
+        let length = 0x80 | u8::try_from(attack.len()).unwrap();
+        client.write_all(&[&[0x81, length, 0, 0, 0, 0], &attack[..]].concat()).await.unwrap();
+        // A close with status 1008.
+        read_until(&mut client, b"\x03\xf0").await;
+    }
+}
