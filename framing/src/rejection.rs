@@ -63,6 +63,10 @@ pub enum Rejection {
     /// A trailer section that is malformed, too large, or holds a framing header (RFC 9110 section 6.5.1).
     #[error("a malformed trailer")]
     Trailer,
+    /// Frames that HTTP/2 forbids, or a flood of such as it allows, for which a connection was ended (RFC 9113 section 5.4.1).
+    /// Not found here: it is the word of whoever speaks HTTP/2.
+    #[error("a breach of the HTTP/2 protocol")]
+    Http2,
 }
 
 impl Rejection {
@@ -89,6 +93,7 @@ impl Rejection {
             Self::ChunkExtension => "chunk-extension",
             Self::ChunkEnd => "chunk-end",
             Self::Trailer => "trailer",
+            Self::Http2 => "http2",
         }
     }
 }

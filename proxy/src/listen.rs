@@ -222,8 +222,9 @@ async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let (activity, refusal) = (Activity::new(), Refusal::default());
     let served = Connection::new(Arc::clone(shared), client, tls, refusal.clone(), Arc::clone(&activity));
     let served = Arc::new(served);
+    let serving = Arc::clone(&served);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let served = Arc::clone(&served);
+        let served = Arc::clone(&serving);
         async move { Ok::<_, Infallible>(served.serve(request).await) }
     });
     let patience = Patience { head: limits.header, write: limits.body_idle };
@@ -258,7 +259,18 @@ async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     if activity.was_slow() {
         shared.counters.connection_failed(ConnectionFault::Slow);
     }
+    if let Err(error) = &ended
+        && is_breach(error)
+    {
+        served.breached();
+    }
     ended.map_err(io::Error::other)
+}
+
+/// Whether the client broke the rules of HTTP/2, so that its connection was ended for that.
+fn is_breach(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(h2::Error::is_library)
 }
 
 /// A connection that can be asked to end after what is under way.

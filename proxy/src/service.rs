@@ -114,7 +114,7 @@ impl<I: Inspect> Connection<I> {
         if request.version() < Version::HTTP_2
             && let Some((rejection, start)) = self.refusal.of(index)
         {
-            return self.refuse_head(rejection, start, started);
+            return self.refuse_head(Version::HTTP_11, rejection, start, started);
         }
         self.exchange(request, index, started).await
     }
@@ -317,14 +317,20 @@ impl<I: Inspect> Connection<I> {
         response.map(|body| body.recorded(record))
     }
 
-    fn refuse_head(&self, rejection: Rejection, start: Bytes, started: Instant) -> Response<Answer> {
+    fn refuse_head(
+        &self,
+        version: Version,
+        rejection: Rejection,
+        start: Bytes,
+        started: Instant,
+    ) -> Response<Answer> {
         let (method, uri) = told(&start);
         let seen = Seen {
             listener: Arc::clone(&self.shared.name),
             client: self.client,
             method,
             uri,
-            version: Version::HTTP_11,
+            version,
             headers: HeaderMap::new(),
             body: Bytes::new(),
             truncated: false,
@@ -334,6 +340,11 @@ impl<I: Inspect> Connection<I> {
         let mut record = self.record(Arc::new(seen), started);
         record.refused(Refused { rejection, start });
         self.refused(record, rejection)
+    }
+
+    /// Notes that the client broke the rules of HTTP/2, for which its connection was ended: there is no request to answer.
+    pub(crate) fn breached(&self) {
+        drop(self.refuse_head(Version::HTTP_2, Rejection::Http2, Bytes::new(), Instant::now()));
     }
 
     fn refuse(&self, mut record: Box<Record>, rejection: Rejection) -> Response<Answer> {

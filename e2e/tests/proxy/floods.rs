@@ -61,6 +61,24 @@ async fn still_serves(agent: &Agent) {
     assert!(agent.resident() < 150 << 20, "{} bytes", agent.resident());
 }
 
+/// Waits until a connection is counted and written down as ended for a breach of the protocol.
+async fn recorded(agent: &Agent) {
+    agent.await_metric("waf_proxy_rejections_total", "reason=\"http2\"", 1.0).await;
+    let records = agent.await_file("data.log", "a breach of the HTTP/2 protocol").await;
+    assert!(records.contains("\"BHH\"") && records.contains("127.0.0.1"), "{records}");
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_within_a_frame_is_no_breach() {
+    let upstream = Upstream::ok().await;
+    let agent = Agent::plain(&upstream.url()).await;
+    drop(open(agent.at, &[PREFACE, &frame(SETTINGS, 0, 0, &[]), b"\0\0\x10"].concat()).await);
+    let malformed = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(DATA, 0, 0, b"x")].concat();
+    agent.exchange(&malformed).await;
+    recorded(&agent).await;
+    assert!(agent.metric("waf_proxy_rejections_total", "").await < 2.0);
+}
+
 #[tokio::test]
 async fn rapid_reset_ends_the_connection() {
     let upstream = Upstream::ok().await;
@@ -74,6 +92,7 @@ async fn rapid_reset_ends_the_connection() {
     assert!(closed);
     // Bounded: far from one exchange a reset.
     assert!(upstream.requests().len() < 5_000, "{}", upstream.requests().len());
+    recorded(&agent).await;
     still_serves(&agent).await;
 }
 
@@ -89,6 +108,7 @@ async fn endless_continuations_end_the_connection() {
     .await;
     assert!(closed);
     assert_eq!(upstream.connections(), 0);
+    recorded(&agent).await;
     still_serves(&agent).await;
 }
 
@@ -132,6 +152,23 @@ async fn settings_and_pings_without_end_are_bounded() {
 }
 
 #[tokio::test]
+async fn an_extended_connect_does_not_ask_for_h2c() {
+    let upstream = Upstream::ok().await;
+    let agent = Agent::plain(&upstream.url()).await;
+    let mut stream = open(agent.at, PREFACE).await;
+    // CONNECT with `:protocol: h2c`: whatever went through such a tunnel would be hidden from inspection.
+    let connect = b"\x02\x07CONNECT\x84\x86\x41\x01a\0\x09:protocol\x03h2c";
+    let head = frame(HEADERS, END_HEADERS, 1, connect);
+    stream.write_all(&[frame(SETTINGS, 0, 0, &[]), head].concat()).await.unwrap();
+    agent.await_metric("waf_proxy_failures_total", "reason=\"connect_method\"", 1.0).await;
+    assert!(upstream.requests().is_empty(), "{:?}", upstream.requests());
+    // Nor is an answer without a switch passed on as one: to the client every 2xx is.
+    let connect = b"\x02\x07CONNECT\x84\x86\x41\x01a\0\x09:protocol\x09websocket";
+    stream.write_all(&frame(HEADERS, END_HEADERS, 3, connect)).await.unwrap();
+    agent.await_metric("waf_proxy_failures_total", "reason=\"no_switch\"", 1.0).await;
+}
+
+#[tokio::test]
 async fn streams_on_a_connection_are_bounded() {
     let upstream = Upstream::ok().await;
     let agent = Agent::plain(&upstream.url()).await;
@@ -151,23 +188,6 @@ async fn streams_on_a_connection_are_bounded() {
 
 #[tokio::test]
 async fn slow_heads_and_slow_bodies_run_out_of_time() {
-#[tokio::test]
-async fn an_extended_connect_does_not_ask_for_h2c() {
-    let upstream = Upstream::ok().await;
-    let agent = Agent::plain(&upstream.url()).await;
-    let mut stream = open(agent.at, PREFACE).await;
-    // CONNECT with `:protocol: h2c`: whatever went through such a tunnel would be hidden from inspection.
-    let connect = b"\x02\x07CONNECT\x84\x86\x41\x01a\0\x09:protocol\x03h2c";
-    let head = frame(HEADERS, END_HEADERS, 1, connect);
-    stream.write_all(&[frame(SETTINGS, 0, 0, &[]), head].concat()).await.unwrap();
-    agent.await_metric("waf_proxy_failures_total", "reason=\"connect_method\"", 1.0).await;
-    assert!(upstream.requests().is_empty(), "{:?}", upstream.requests());
-    // Nor is an answer without a switch passed on as one: to the client every 2xx is.
-    let connect = b"\x02\x07CONNECT\x84\x86\x41\x01a\0\x09:protocol\x09websocket";
-    stream.write_all(&frame(HEADERS, END_HEADERS, 3, connect)).await.unwrap();
-    agent.await_metric("waf_proxy_failures_total", "reason=\"no_switch\"", 1.0).await;
-}
-
     let upstream = Upstream::ok().await;
     let agent = Agent::with(&upstream.url(), "read-timeout=400ms").await;
     let started = Instant::now();
