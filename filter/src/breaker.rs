@@ -21,6 +21,8 @@ pub(crate) struct Breaker {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     since: Duration,
+    /// When the pause began, and when it is over.
+    waits: Duration,
     probe_at: Duration,
 }
 
@@ -55,14 +57,14 @@ impl Breaker {
         if settings.failures == 0 || failures < settings.failures || self.open.get().is_some() {
             return Tripped::No;
         }
-        self.open.set(Some(Open { since: now, probe_at: now }));
+        self.open.set(Some(Open { since: now, waits: now, probe_at: now }));
         self.wait(now, settings);
         Tripped::Yes
     }
 
-    /// Whether it is time to find out.
+    /// Whether it is time to find out; at once where the clock was set back, which may be by hours.
     pub(crate) fn probe_is_due(&self, now: Duration) -> bool {
-        self.open.get().is_some_and(|open| now >= open.probe_at)
+        self.open.get().is_some_and(|open| now >= open.probe_at || now < open.waits)
     }
 
     /// Whether the agent has been left alone since before `then`.
@@ -81,7 +83,7 @@ impl Breaker {
     pub(crate) fn wait(&self, now: Duration, settings: &config::Breaker) {
         let Some(open) = self.open.get() else { return };
         let pause = self.pause.get().unwrap_or(settings.pause).min(settings.max_pause);
-        self.open.set(Some(Open { probe_at: now.saturating_add(pause), ..open }));
+        self.open.set(Some(Open { waits: now, probe_at: now.saturating_add(pause), ..open }));
         self.pause.set(Some(pause.saturating_mul(2)));
     }
 }
@@ -137,6 +139,16 @@ mod tests {
             assert!(breaker.probe_is_due(at(now)));
             breaker.wait(at(now), &SETTINGS);
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_prolong_a_pause() {
+        let breaker = Breaker::default();
+        fail(&breaker, 3, at(3_600_000), &SETTINGS);
+        assert!(breaker.probe_is_due(at(1000)));
+        breaker.wait(at(1000), &SETTINGS);
+        assert!(!breaker.probe_is_due(at(1499)));
+        assert!(breaker.probe_is_due(at(1500)));
     }
 
     #[test]

@@ -126,7 +126,9 @@ impl Local {
 
     fn look_at_the_age(&self, now: Duration, settings: &config::Local) {
         self.unchecked.set(0);
-        let fresh = self.confirmed.get().is_some_and(|then| now.saturating_sub(then) <= settings.max_age);
+        // Where the clock was set back nobody knows how old they are.
+        let age = self.confirmed.get().and_then(|then| now.checked_sub(then));
+        let fresh = age.is_some_and(|age| age <= settings.max_age);
         self.age.set(if fresh { Age::Fresh } else { Age::Stale });
     }
 

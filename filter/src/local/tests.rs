@@ -117,3 +117,13 @@ fn vectors() -> Vec<Vec<u8>> {
     }
     lines
 }
+
+#[test]
+fn facts_are_not_relied_upon_while_the_clock_is_behind_them() {
+    let (local, settings) = (Local::default(), Config::default().local);
+    local.confirmed.set(Some(Duration::from_secs(3600)));
+    for (now, age) in [(3600, Age::Fresh), (3000, Age::Stale), (3603, Age::Fresh), (3604, Age::Stale)] {
+        local.look_at_the_age(Duration::from_secs(now), &settings);
+        assert_eq!(local.age.get(), age, "{now}");
+    }
+}
