@@ -106,12 +106,10 @@ impl Facts {
         if self.flagged.is_empty() && self.concerns.is_empty() {
             return false;
         }
-        let mut addresses = None;
-        let mut named = || addresses.get_or_insert_with(|| self.addresses(request, &peer())).clone();
-        if !self.flagged.is_empty() && named().iter().any(|address| self.flagged.holds(*address)) {
-            return true;
-        }
-        self.concerns.iter().any(|tests| tests.iter().all(|test| test.holds(request, &mut named)))
+        // Of more addresses than are read any could be the client's, and its sender can add as many as it likes.
+        let Some(addresses) = self.addresses(request, &peer()) else { return true };
+        addresses.iter().any(|address| self.flagged.holds(*address))
+            || self.concerns.iter().any(|tests| tests.iter().all(|test| test.holds(request, &addresses)))
     }
 
     /// What a client gets whose request has these signals, or an attack.
@@ -125,16 +123,19 @@ impl Facts {
         (stopped && !exempt()).then_some(block)
     }
 
-    /// Every address that could be the client's.
-    fn addresses(&self, request: &Request<'_>, peer: &[u8]) -> Vec<IpAddr> {
+    /// Every address that could be the client's; none where there are too many.
+    fn addresses(&self, request: &Request<'_>, peer: &[u8]) -> Option<Vec<IpAddr>> {
         let mut found: Vec<IpAddr> = address(peer).into_iter().collect();
         for header in request.headers {
             if self.address_headers.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
                 let parts = header.value.split(|byte| b", ;=\"".contains(byte));
-                found.extend(parts.filter_map(address).take(MAX_ADDRESSES));
+                found.extend(parts.filter_map(address).take(MAX_ADDRESSES + 1));
+                if found.len() > MAX_ADDRESSES {
+                    return None;
+                }
             }
         }
-        found
+        Some(found)
     }
 }
 
@@ -204,12 +205,12 @@ impl Test {
         }
     }
 
-    fn holds(&self, request: &Request<'_>, addresses: &mut impl FnMut() -> Vec<IpAddr>) -> bool {
+    fn holds(&self, request: &Request<'_>, addresses: &[IpAddr]) -> bool {
         match self {
             Self::Unknown => true,
             Self::Method(method) => request.method == method,
             Self::Header(name) => request.headers.iter().any(|header| header.name.eq_ignore_ascii_case(name)),
-            Self::Address(wanted) => addresses().iter().any(|address| wanted.holds(*address)),
+            Self::Address(wanted) => addresses.iter().any(|address| wanted.holds(*address)),
             Self::Host(name, end) => {
                 let host = crate::headers::without_port(request.authority).to_ascii_lowercase();
                 host == *name || end.as_ref().is_some_and(|end| host.ends_with(end))
@@ -242,7 +243,7 @@ fn wide(address: IpAddr) -> u128 {
     }
 }
 
-/// Addresses taken from one header.
+/// Addresses of one request that are looked at.
 const MAX_ADDRESSES: usize = 32;
 const DEFAULT_BLOCK: u16 = 406;
 
@@ -312,6 +313,10 @@ mod tests {
         assert!(asks(&facts, &Request { headers: &headers, ..plain }, "203.0.113.2"));
         let headers = [Header { name: b"x-real-ip", value: b"198.51.100.9" }];
         assert!(!asks(&facts, &Request { headers: &headers, ..plain }, "203.0.113.2"));
+        // A proxy adds the client's own address at the end, however many it has invented before.
+        let invented = "203.0.113.1, ".repeat(100) + "198.51.100.9";
+        let headers = [Header { name: b"x-forwarded-for", value: invented.as_bytes() }];
+        assert!(asks(&facts, &Request { headers: &headers, ..plain }, "203.0.113.2"));
     }
 
     #[test]
