@@ -156,9 +156,11 @@ impl Facts {
         std::str::from_utf8(self.headers.first("content-length")?).ok()?.parse().ok()
     }
 
-    /// Whether the request opens a stream that has no end to wait for: its frames must flow both ways at once.
+    /// Whether the request opens a stream that has no end to wait for: its frames must flow both ways at once. One that
+    /// announces a body is judged by that body, or a header would be a way around inspection.
     pub(crate) fn is_stream(&self) -> bool {
-        self.headers.first(":method") == Some(b"CONNECT") || self.is_upgrade() || self.is_grpc()
+        self.headers.first(":method") == Some(b"CONNECT")
+            || (self.content_length().unwrap_or(0) == 0 && (self.is_upgrade() || self.is_grpc()))
     }
 
     /// Whether the client speaks gRPC: hosts put the body of an answer into a header of theirs for it.
@@ -167,15 +169,13 @@ impl Facts {
         media.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
     }
 
-    /// The host tunnels only where both headers agree. One that announces a body is judged by that body, or the
-    /// header would be a way around inspection.
+    /// The host tunnels only where both headers agree.
     fn is_upgrade(&self) -> bool {
         let lists_upgrade = |value: &[u8]| {
             value.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         };
         self.headers.first("upgrade").is_some()
             && self.headers.iter().any(|(name, value)| name == b"connection" && lists_upgrade(value))
-            && self.content_length().unwrap_or(0) == 0
     }
 }
 

@@ -78,4 +78,5 @@ fn tells_streams_from_requests_with_a_body() {
     assert!(!is_stream(&[("upgrade", "websocket"), ("connection", "keep-alive")]));
     let announced = [("upgrade", "websocket"), ("connection", "upgrade"), ("content-length", "5")];
     assert!(!is_stream(&announced));
+    assert!(!is_stream(&[("content-type", "application/grpc"), ("content-length", "5")]));
 }
