@@ -155,6 +155,8 @@ fn domain(request: &Request<'_>) -> Vec<u8> {
     } else {
         request.authority
     };
+    // What stands before an at sign is a user's name, which nobody goes by.
+    let named = named.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
     let host = match named.strip_prefix(b"[") {
         Some(rest) => rest.split(|byte| *byte == b']').next().unwrap_or_default(),
         None => named.split(|byte| *byte == b':').next().unwrap_or_default(),
@@ -266,6 +268,7 @@ mod tests {
         for (authority, domain) in [
             ("Shop.Example:8443", "shop.example"),
             ("shop.example.", "shop.example"),
+            ("user:other.example@shop.example:80", "shop.example"),
             ("[2001:DB8::1]:80", "2001:db8::1"),
             ("", "from.header"),
         ] {
