@@ -96,9 +96,10 @@ impl Rate {
         false
     }
 
-    /// Whether the client is limited at `now`.
+    /// Whether the client is limited at `now`. Where the clock was set back so far that the limit would be longer than any,
+    /// it is over.
     pub(crate) fn is_limited(&self, now: u32) -> bool {
-        now < self.until
+        self.until.checked_sub(now).is_some_and(|left| (1..=MOST_DURATION).contains(&left))
     }
 
     fn width(&self) -> u32 {
@@ -192,6 +193,17 @@ mod tests {
         }
         assert!(!rate.add(1305, 60, 5, 300) && !rate.is_limited(1305));
         assert!(rate.is_over(1400));
+    }
+
+    #[test]
+    fn a_clock_set_back_limits_nobody_for_longer_than_any_limit_is() {
+        let mut rate = Rate::new([1, 2], 60, 100_000_000);
+        for _ in 0..6 {
+            rate.add(100_000_000, 60, 5, 300);
+        }
+        assert!(rate.is_limited(100_000_299) && rate.is_limited(99_999_000));
+        assert!(!rate.is_limited(1_000_000));
+        assert!(!rate.add(1_000_000, 60, 5, 300) && !rate.is_limited(1_000_000));
     }
 
     #[test]
