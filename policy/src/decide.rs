@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
                 signals: &self.known,
                 finding: None,
                 response: None,
-                forms: rule.forms(),
+                forms: rules.forms(rule),
             };
             let holds = rule.test.holds(&ask);
             self.say(|| {

@@ -95,8 +95,13 @@ fn answers(rule: &Rule, run: &Run<'_>, facts: &Facts<'_>) -> Option<Box<[bool]>>
     if rule.is_over(run.now) {
         return None;
     }
-    let ask =
-        Ask { facts: Some(facts), signals: &run.known, finding: None, response: None, forms: rule.forms() };
+    let ask = Ask {
+        facts: Some(facts),
+        signals: &run.known,
+        finding: None,
+        response: None,
+        forms: run.policy.rules.forms(rule),
+    };
     let (mut known, mut possible) = (Vec::new(), Vec::new());
     rule.test.leaves(&mut |leaf| {
         let (answer, may_hold) = match leaf {

@@ -81,11 +81,6 @@ impl Rule {
         })
     }
 
-    /// Which forms of a path have to satisfy its conditions.
-    pub(crate) fn forms(&self) -> Forms {
-        if self.effects.contains(&Effect::Allow) { Forms::All } else { Forms::Any }
-    }
-
     /// Whether it only adds signals: such rules are asked first, so that others see what they add.
     pub(crate) fn adds(&self) -> bool {
         self.rate.is_none() && self.effects.iter().any(|effect| matches!(effect, Effect::Add(_)))

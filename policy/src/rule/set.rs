@@ -21,6 +21,8 @@ pub(crate) struct Rules {
     /// Those among the requests' that limit all requests, or those with a signal: asked about every client.
     pub(crate) wide: Vec<(bool, u32)>,
     pub(crate) exclusions: Vec<Exclusion>,
+    /// Signals by which requests come to pass.
+    vouching: Vec<Arc<str>>,
 }
 
 /// A rule by which a finding is none.
@@ -37,7 +39,7 @@ impl Rules {
     pub(crate) fn new(mut rules: Vec<Rule>, exclusions: Vec<Exclusion>) -> Self {
         // The corporation's come before the site's, and what others may ask about comes before them.
         rules.sort_by_key(|rule| (!rule.adds(), !rule.is_corp));
-        let late = late(&rules);
+        let (late, vouching) = (late(&rules), vouching(&rules));
         let mut at = 0;
         let (response, request): (Vec<_>, Vec<_>) = rules.into_iter().partition(|_| {
             at += 1;
@@ -57,7 +59,13 @@ impl Rules {
             response,
             wide: all_wide,
             exclusions,
+            vouching,
         }
+    }
+
+    /// Which forms of a path have to satisfy the conditions of `rule`.
+    pub(crate) fn forms(&self, rule: &Rule) -> Forms {
+        if lets_pass(rule, &self.vouching) { Forms::All } else { Forms::Any }
     }
 
     /// The rules that may hold for a request, without its response.
@@ -137,6 +145,40 @@ impl Exclusion {
         let is_live = self.expires.is_none_or(|expires| now < expires);
         let about = Ask { finding: known.finding, forms: Forms::All, ..*ask };
         is_live && known.name.eq_ignore_ascii_case(&self.signal) && self.test.holds(&about)
+    }
+}
+
+/// Whether a rule lets requests pass, or adds one of the signals by which others do.
+fn lets_pass(rule: &Rule, vouching: &[Arc<str>]) -> bool {
+    let vouches = |effect: &Effect| match effect {
+        Effect::Allow => true,
+        Effect::Add(signal) => vouching.contains(signal),
+        _ => false,
+    };
+    rule.effects.iter().any(vouches)
+}
+
+/// The signals that rules add and by which requests come to pass: rules that allow ask for them, or rules that add others of
+/// them.
+fn vouching(rules: &[Rule]) -> Vec<Arc<str>> {
+    let mut found: Vec<Arc<str>> = Vec::new();
+    let added = rules.iter().flat_map(|rule| &rule.effects).filter_map(|effect| match effect {
+        Effect::Add(signal) => Some(signal),
+        _ => None,
+    });
+    let mut others: Vec<&Arc<str>> = added.collect();
+    others.sort_unstable();
+    others.dedup();
+    loop {
+        let asks = |signal: &Arc<str>| {
+            rules.iter().any(|rule| lets_pass(rule, &found) && rule.test.has(|leaf| leaf.asks_for(signal)))
+        };
+        let (more, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(|signal| asks(signal));
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more.into_iter().cloned());
+        others = rest;
     }
 }
 

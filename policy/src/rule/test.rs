@@ -111,6 +111,16 @@ impl Leaf {
         matches!(self, Self::Many(Many { field: Multi::Signal, .. }))
     }
 
+    /// Whether it can hold because there is a signal of this name.
+    pub(crate) fn asks_for(&self, signal: &str) -> bool {
+        match self {
+            Self::Many(Many { field: Multi::Signal, negate: false, parts, .. }) => parts
+                .iter()
+                .all(|(part, predicate)| *part != Part::SignalType || predicate.text(signal.as_bytes())),
+            Self::Many(_) | Self::One(..) => false,
+        }
+    }
+
     pub(crate) fn holds(&self, ask: &Ask<'_>) -> bool {
         match self {
             Self::One(field, predicate) => one(*field, predicate, ask),

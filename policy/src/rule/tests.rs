@@ -130,7 +130,7 @@ proptest! {
         let signals: Vec<_> = if is_attack { vec![Known::found(&found)] } else { Vec::new() };
         let candidates = policy.rules.candidates(&facts, &signals);
         for (number, rule) in policy.rules.request.iter().enumerate() {
-            let ask = Ask { facts: Some(&facts), signals: &signals, finding: None, response: None, forms: rule.forms() };
+            let ask = Ask { facts: Some(&facts), signals: &signals, finding: None, response: None, forms: policy.rules.forms(rule) };
             if rule.test.holds(&ask) {
                 let number = u32::try_from(number).unwrap();
                 prop_assert_eq!(candidates.next(number), Some(number), "{:?}", rule);

@@ -50,6 +50,38 @@ fn nothing_is_blocked_while_the_mode_is_to_log() {
 }
 
 #[test]
+fn a_signal_that_lets_pass_is_not_had_by_writing_the_path_in_another_way() {
+    let like = |id: &str, path: &str, action: Value| {
+        json!({
+            "id": id, "type": "request", "actions": [action],
+            "conditions": [{"type": "single", "field": "path", "operator": "like", "value": path}],
+        })
+    };
+    let asks = |id: &str, signal: &str, action: Value| {
+        json!({
+            "id": id, "type": "request", "actions": [action],
+            "conditions": [{"type": "multival", "field": "signal", "operator": "exists", "conditions": [
+                {"type": "single", "field": "signalType", "operator": "equals", "value": signal}]}],
+        })
+    };
+    let add = |signal: &str| json!({"type": "addSignal", "signal": signal});
+    let document = with_rules(
+        "block",
+        json!([
+            like("a", "/health/*", add("site.probe")),
+            asks("b", "site.probe", add("site.known")),
+            asks("c", "site.known", json!({"type": "allow"})),
+            like("d", "/admin/*", add("site.inner")),
+            asks("e", "site.inner", json!({"type": "block"})),
+        ]),
+    );
+    let code = |target: &str| decide(&document, target, &[]).cause.map(|cause| cause.to_string());
+    assert_eq!(code("/health/x").as_deref(), Some("rule c allows it"));
+    assert_eq!(code("/health/../admin/x").as_deref(), Some("rule e stops it"));
+    assert_eq!(code("/%61dmin/x").as_deref(), Some("rule e stops it"));
+}
+
+#[test]
 fn signals_are_added_for_later_rules_to_see() {
     let sees = json!({
         "id": "b", "type": "request", "conditions": [{"type": "multival", "field": "signal", "operator": "exists",
