@@ -105,9 +105,14 @@ fn entries(reader: &mut Reader, node: &Node, of: Type) -> Entries {
                 if of == Type::Country && text.len() != 2 {
                     reader.problem(node, format!("{text:?} is no country of two letters"));
                 }
-                if of == Type::Signal && signals::canonical(&text).is_none() {
-                    reader.problem(node, format!("there is no signal called {text:?}"));
-                }
+                let text = match of {
+                    // By the name that it goes by, whichever it is written with.
+                    Type::Signal => signals::canonical(&text).unwrap_or_else(|| {
+                        reader.problem(node, format!("there is no signal called {text:?}"));
+                        text
+                    }),
+                    _ => text,
+                };
                 texts.written.insert(text.as_bytes());
                 texts.folded.insert(text.to_ascii_lowercase().as_bytes());
                 Some(())

@@ -82,6 +82,23 @@ fn a_signal_that_lets_pass_is_not_had_by_writing_the_path_in_another_way() {
 }
 
 #[test]
+fn a_list_of_signals_has_them_by_whichever_name() {
+    for name in ["site.mark", "workspace.mark", "Site.mark"] {
+        let document = json!({
+            "site": {"agentLevel": "block"},
+            "lists": [{"name": "marks", "type": "signal", "entries": [name]}],
+            "rules": [
+                on_path("a", "/x", json!({"type": "addSignal", "signal": "site.mark"})),
+                {"id": "b", "type": "request", "actions": [{"type": "block"}],
+                    "conditions": [{"type": "multival", "field": "signal", "operator": "exists", "conditions": [
+                        {"type": "single", "field": "signalType", "operator": "inList", "value": "site.marks"}]}]},
+            ],
+        });
+        assert_eq!(decide(&document, "/x", &[]).code(), 406, "{name}");
+    }
+}
+
+#[test]
 fn signals_are_added_for_later_rules_to_see() {
     let sees = json!({
         "id": "b", "type": "request", "conditions": [{"type": "multival", "field": "signal", "operator": "exists",
