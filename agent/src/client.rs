@@ -52,11 +52,18 @@ impl Clients {
         match &self.networks {
             // Whom nobody vouches for is the first in line.
             Networks::All | Networks::None => hops.find_map(address),
-            // What stands left of the last address that we do not vouch for is the client's own invention.
+            // What stands left of the last hop that we do not vouch for is the client's own invention, also where that hop
+            // is no address.
             Networks::Only(_) => {
-                let known: Vec<IpAddr> = hops.filter_map(address).collect();
-                let stranger = known.iter().rev().find(|hop| !self.networks.contain(**hop));
-                stranger.or(known.first()).copied()
+                let hops: Vec<&[u8]> = hops.filter(|hop| !hop.trim_ascii().is_empty()).collect();
+                let mut found = None;
+                for hop in hops.iter().rev().map_while(|hop| address(hop)) {
+                    found = Some(hop);
+                    if !self.networks.contain(hop) {
+                        break;
+                    }
+                }
+                found
             }
         }
     }
@@ -125,6 +132,8 @@ mod tests {
         let chain = [("X-Forwarded-For", "198.51.100.1, 203.0.113.7, 10.0.0.1")];
         assert_eq!(found(&trusting, &chain, "10.0.0.2"), "203.0.113.7");
         assert_eq!(found(&trusting, &chain, "192.0.2.1"), "192.0.2.1");
+        let hidden = [("X-Forwarded-For", "198.51.100.1, unknown, , 10.0.0.1")];
+        assert_eq!(found(&trusting, &hidden, "10.0.0.2"), "10.0.0.1");
         assert_eq!(found(&trusting, &chain, "@"), "");
         assert_eq!(found(&trusting, &[("X-Forwarded-For", "10.0.0.9")], "10.0.0.2"), "10.0.0.9");
         assert_eq!(found(&clients("X-Forwarded-For", "none"), &chain, "10.0.0.2"), "10.0.0.2");
