@@ -39,7 +39,9 @@ pub enum TlsError {
         name: String,
     },
     /// Roots that certificates cannot be checked against.
-    #[error(transparent)]
+    #[error(
+        "no roots that certificates can be checked against, neither the system's nor in a file that is named"
+    )]
     Roots(#[from] VerifierBuilderError),
     /// Certificate and key that do not fit, or another refusal of rustls.
     #[error(transparent)]

@@ -104,12 +104,19 @@ impl Upstreams {
         workers: usize,
         now: Instant,
     ) -> Result<Self, TlsError> {
-        let configs = Arc::new(tls::clients(&listener.upstream_tls)?);
+        let files = &listener.upstream_tls;
+        // Where none is https nothing is asked of the system: a container may have no roots at all.
+        let is_https = |upstream: &Upstream| upstream.scheme == Scheme::HTTPS;
+        let configs = listener.upstreams.iter().any(is_https).then(|| tls::clients(files)).transpose()?;
+        let configs = configs.map(Arc::new);
         let target = |upstream: &Upstream| {
-            let tls = (upstream.scheme == Scheme::HTTPS)
-                .then(|| tls::server_name(&listener.upstream_tls, &upstream.authority))
-                .transpose()?
-                .map(|name| Tls { name, configs: Arc::clone(&configs) });
+            let tls = match configs.as_ref().filter(|_| is_https(upstream)) {
+                Some(configs) => {
+                    let name = tls::server_name(files, &upstream.authority)?;
+                    Some(Tls { name, configs: Arc::clone(configs) })
+                }
+                None => None,
+            };
             Ok(Target::new(listener, upstream, tls, counters, workers))
         };
         let targets: Result<Vec<_>, TlsError> = listener.upstreams.iter().map(target).collect();

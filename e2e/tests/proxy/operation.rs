@@ -229,3 +229,12 @@ async fn smuggling_over_http2_closes_the_connection_where_asked() {
     });
     waiting.await.unwrap();
 }
+
+#[tokio::test]
+async fn cleartext_needs_no_roots() {
+    let upstream = Upstream::ok().await;
+    // As in a container without certificates.
+    let environment = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/nonexistent")];
+    let agent = Agent::start(&upstream.url(), Setup { environment: &environment, ..Setup::default() }).await;
+    assert_eq!(status(agent.get("/").await), 200);
+}
