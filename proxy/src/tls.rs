@@ -77,12 +77,9 @@ pub fn server(tls: &ServerTls, http2: bool) -> Result<Arc<ServerConfig>, TlsErro
 /// where there is none.
 ///
 /// # Errors
-/// Where the file is unreadable.
+/// Where the file is unreadable, or there are no roots.
 pub fn client(roots_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(TLS12)?
-        .with_root_certificates(roots(roots_file)?)
-        .with_no_client_auth();
+    let mut config = connector(Check::As(web(roots_file)?, None))?;
     config.alpn_protocols = alpn(false);
     Ok(Arc::new(config))
 }
@@ -90,22 +87,11 @@ pub fn client(roots_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> 
 /// How https upstreams are spoken to.
 ///
 /// # Errors
-/// Where the file of roots is unreadable.
+/// Where the file of roots is unreadable, or there are no roots.
 pub(crate) fn clients(tls: &UpstreamTls) -> Result<Configs, TlsError> {
-    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(TLS12)?;
-    let builder = builder.dangerous();
-    let verifier: Arc<dyn ServerCertVerifier> = if tls.verify {
-        let inner =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls.roots.as_deref())?), provider())
-                .build()?;
-        match &tls.verify_name {
-            Some(name) => Arc::new(Renamed { inner, name: name_of(name)? }),
-            None => inner,
-        }
-    } else {
-        Arc::new(Unchecked(provider()))
-    };
-    let mut config = builder.with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let name = tls.verify_name.as_deref().map(name_of).transpose()?;
+    let check = if tls.verify { Check::As(web(tls.roots.as_deref())?, name) } else { Check::Nothing };
+    let mut config = connector(check)?;
     let mut offering = |protocols: &[&[u8]]| {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config.clone())
@@ -115,6 +101,18 @@ pub(crate) fn clients(tls: &UpstreamTls) -> Result<Configs, TlsError> {
         http2: offering(&[b"h2"]),
         either: offering(&[b"h2", b"http/1.1"]),
     })
+}
+
+fn connector(check: Check) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let verifier = Verifier { check, provider: Arc::clone(&provider) };
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(TLS12)?.dangerous();
+    Ok(builder.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+}
+
+fn web(roots_file: Option<&Path>) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    let roots = Arc::new(roots(roots_file)?);
+    Ok(WebPkiServerVerifier::builder_with_provider(roots, provider()).build()?)
 }
 
 /// The name sent to an upstream.
@@ -200,23 +198,37 @@ fn fault(path: &Path, error: &rustls::pki_types::pem::Error) -> TlsError {
     TlsError::File { path: path.to_owned(), reason: error.to_string() }
 }
 
-/// `tls-verify-servername`: the certificate must have this name, whichever was asked for.
+/// Checks a server's certificate as far as it is to be checked; its signatures must be right in any case.
 #[derive(Debug)]
-struct Renamed {
-    inner: Arc<WebPkiServerVerifier>,
-    name: ServerName<'static>,
+struct Verifier {
+    check: Check,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Renamed {
+#[derive(Debug)]
+enum Check {
+    /// It must have this name, whichever was asked for (`tls-verify-servername`); else the one that was.
+    As(Arc<WebPkiServerVerifier>, Option<ServerName<'static>>),
+    /// Any will do (`tls-insecure-skip-verify`).
+    Nothing,
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        asked: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        match &self.check {
+            Check::As(web, name) => {
+                let name = name.as_ref().unwrap_or(asked);
+                web.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+            }
+            Check::Nothing => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -225,7 +237,8 @@ impl ServerCertVerifier for Renamed {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -234,49 +247,11 @@ impl ServerCertVerifier for Renamed {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
-/// `tls-insecure-skip-verify`: any certificate will do, its signatures must still be right.
-#[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
