@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod browser;
+pub mod certificate;
 pub mod challenge;
 pub mod client;
 pub mod config;

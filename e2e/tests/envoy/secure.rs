@@ -4,6 +4,7 @@ use std::path::Path as Folder;
 use std::process::Stdio;
 use std::time::Duration;
 
+use portcullis_e2e::certificate;
 use portcullis_e2e::client::Ask;
 use portcullis_e2e::smoke::{BLOCK, FAILURES};
 use portcullis_e2e::wait::until;
@@ -66,7 +67,7 @@ async fn http3_is_judged_like_any_other() {
 
 /// The listener over TLS, with clients that must show a certificate, and what its inspector finds in filter state.
 fn over_tls(text: &str, folder: &Folder) -> String {
-    certify(folder);
+    certificate::make(folder, &[]).unwrap();
     let listener = listener(text);
     let tls = format!(
         "            name: envoy.transport_sockets.tls
@@ -88,7 +89,7 @@ fn over_tls(text: &str, folder: &Folder) -> String {
 
 /// A second listener, for HTTP/3.
 fn beside_http3(text: &str, folder: &Folder) -> String {
-    certify(folder);
+    certificate::make(folder, &[]).unwrap();
     let listener = listener(text);
     let quic = format!(
         "            name: envoy.transport_sockets.quic
@@ -131,29 +132,6 @@ fn certificates(folder: &Folder, indent: &str) -> String {
         file("cert.pem"),
         file("key.pem")
     )
-}
-
-/// Makes a certificate for `localhost` that is its own authority.
-fn certify(folder: &Folder) {
-    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (key, certificate) = (file("key.pem"), file("cert.pem"));
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-        .args(["-keyout", &key, "-out", &certificate])
-        .output();
-    let made = made.expect("openssl does not start (`cargo xtask test envoy` provides it)");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 async fn run(program: &str, arguments: &[&str]) -> String {

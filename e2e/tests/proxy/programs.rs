@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use portcullis_e2e::app::App;
+use portcullis_e2e::certificate;
 use portcullis_e2e::wait::until;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -23,33 +24,9 @@ async fn run(program: &str, args: &[&str]) -> String {
 }
 
 /// A certificate for `localhost`, its key, and the same key under the passphrase `moat`.
-async fn certificate(dir: &Path) {
+async fn certify(dir: &Path) {
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-    run(
-        "openssl",
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-keyout",
-            &path("key.pem"),
-            "-out",
-            &path("cert.pem"),
-        ],
-    )
-    .await;
+    certificate::make(dir, &["-addext", "basicConstraints=critical,CA:FALSE"]).unwrap();
     run(
         "openssl",
         &[
@@ -79,7 +56,7 @@ impl Nginx {
     async fn start(listen: &str, body: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let root = dir.path().display();
-        certificate(dir.path()).await;
+        certify(dir.path()).await;
         let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -115,7 +92,7 @@ impl Nginx {
 async fn curl_speaks_both_protocols_over_tls_and_without() {
     let upstream = Upstream::ok().await;
     let dir = TempDir::new().unwrap();
-    certificate(dir.path()).await;
+    certify(dir.path()).await;
     let files = format!(
         "tls-cert='{0}/cert.pem',tls-key='{0}/key.pem',access-log='DIR/access.log',access-log-format=json",
         dir.path().display()
@@ -151,7 +128,7 @@ async fn curl_speaks_both_protocols_over_tls_and_without() {
 async fn a_locked_key_is_opened_and_an_old_version_refused() {
     let upstream = Upstream::ok().await;
     let dir = TempDir::new().unwrap();
-    certificate(dir.path()).await;
+    certify(dir.path()).await;
     let keys = format!(
         "tls-cert='{0}/cert.pem',tls-key='{0}/locked.pem',tls-key-passphrase='env:MOAT',tls-min-version=1.3",
         dir.path().display()
