@@ -66,41 +66,27 @@ impl Host for WasmHost {
     }
 
     fn replace_request_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
-        // SAFETY: the host reads both slices before it returns.
-        checked(unsafe {
-            proxy_replace_header_map_value(REQUEST, name.as_ptr(), name.len(), value.as_ptr(), value.len())
-        })
+        replace_header(REQUEST, name, value)
     }
 
     fn add_request_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
-        // SAFETY: the host reads both slices before it returns.
-        checked(unsafe {
-            proxy_add_header_map_value(REQUEST, name.as_ptr(), name.len(), value.as_ptr(), value.len())
-        })
+        add_header(REQUEST, name, value)
     }
 
     fn remove_request_header(&self, name: &[u8]) -> Result<(), HostError> {
-        // SAFETY: the host reads the slice before it returns.
-        checked(unsafe { proxy_remove_header_map_value(REQUEST, name.as_ptr(), name.len()) })
+        remove_header(REQUEST, name)
     }
 
     fn replace_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
-        // SAFETY: the host reads both slices before it returns.
-        checked(unsafe {
-            proxy_replace_header_map_value(RESPONSE, name.as_ptr(), name.len(), value.as_ptr(), value.len())
-        })
+        replace_header(RESPONSE, name, value)
     }
 
     fn add_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
-        // SAFETY: the host reads both slices before it returns.
-        checked(unsafe {
-            proxy_add_header_map_value(RESPONSE, name.as_ptr(), name.len(), value.as_ptr(), value.len())
-        })
+        add_header(RESPONSE, name, value)
     }
 
     fn remove_response_header(&self, name: &[u8]) -> Result<(), HostError> {
-        // SAFETY: the host reads the slice before it returns.
-        checked(unsafe { proxy_remove_header_map_value(RESPONSE, name.as_ptr(), name.len()) })
+        remove_header(RESPONSE, name)
     }
 
     fn tell(&self, name: &str, value: &[u8]) -> Result<(), HostError> {
@@ -299,6 +285,25 @@ fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
 }
 
 /// Statuses are numbers here, not an enum of the SDK: a host may return one that the enum lacks.
+fn replace_header(map: u32, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    // SAFETY: the host reads both slices before it returns.
+    checked(unsafe {
+        proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
+fn add_header(map: u32, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    // SAFETY: the host reads both slices before it returns.
+    checked(unsafe {
+        proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
+fn remove_header(map: u32, name: &[u8]) -> Result<(), HostError> {
+    // SAFETY: the host reads the slice before it returns.
+    checked(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
+}
+
 fn checked(status: u32) -> Result<(), HostError> {
     match status {
         0 => Ok(()),
