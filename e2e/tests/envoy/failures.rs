@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_e2e::config::Edit;
 use portcullis_e2e::samples;
-use portcullis_e2e::smoke::{BLOCK, FAILURES};
+use portcullis_e2e::smoke::FAILURES;
 use portcullis_e2e::stack::BLOCKING;
 use portcullis_e2e::wait::until;
 use portcullis_protocol::RpcMsgOut;
@@ -77,15 +77,7 @@ async fn an_agent_that_returns_is_asked_again() {
     path.stops(samples::attack("before")).await;
     path.stack.kill_agent().await.unwrap();
     path.passes(samples::attack("without an agent")).await;
-    path.stack.start_agent(patient_agent(BLOCKING)).await.unwrap();
-    let ingress = path.ingress;
-    until("attacks are stopped again", Duration::from_secs(30), || async {
-        let answer = samples::attack("after").ask.send(ingress).await?;
-        Ok((answer.status == BLOCK).then_some(()))
-    })
-    .await
-    .unwrap();
-    path.stack.ensure_running().unwrap();
+    path.agent_is_back().await;
 }
 
 #[tokio::test]

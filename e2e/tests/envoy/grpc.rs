@@ -6,12 +6,11 @@ use http::HeaderMap;
 use portcullis_e2e::client::{self, Ask, Protocol};
 use portcullis_e2e::config::{Edit, Shipped};
 use portcullis_e2e::samples;
-use portcullis_e2e::smoke::BLOCK;
 use portcullis_e2e::stack::BLOCKING;
 use portcullis_e2e::wait::until;
 use serde_json::Value;
 
-use crate::setup::{Path, patient_agent};
+use crate::setup::Path;
 
 const LOG: &str = r#"{"site":{"agentLevel":"log"}}"#;
 
@@ -83,15 +82,7 @@ async fn stops_again(shipped: Shipped) {
     if shipped == Shipped::ExtAuthz {
         assert_eq!(values(&report, "x-envoy-auth-failure-mode-allowed"), ["true"]);
     }
-    path.stack.start_agent(patient_agent(BLOCKING)).await.unwrap();
-    let ingress = path.ingress;
-    until("attacks are stopped again", Duration::from_secs(30), || async {
-        let answer = samples::attack("after").ask.send(ingress).await?;
-        Ok((answer.status == BLOCK).then_some(()))
-    })
-    .await
-    .unwrap();
-    path.stack.ensure_running().unwrap();
+    path.agent_is_back().await;
 }
 
 #[tokio::test]

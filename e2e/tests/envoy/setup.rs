@@ -6,7 +6,8 @@ use std::time::Duration;
 use portcullis_e2e::app::App;
 use portcullis_e2e::client::{Answer, Ask};
 use portcullis_e2e::config::{Edit, Shipped};
-use portcullis_e2e::samples::Sample;
+use portcullis_e2e::samples::{self, Sample};
+use portcullis_e2e::smoke::BLOCK;
 use portcullis_e2e::stack::{AgentSetup, BLOCKING, Binaries, Stack};
 use portcullis_e2e::wait::until;
 
@@ -91,6 +92,19 @@ impl Path {
 
     pub(crate) async fn send(&self, ask: Ask) -> Answer {
         ask.send(self.ingress).await.unwrap()
+    }
+
+    /// Starts the agent again, in blocking mode, and waits until attacks are stopped.
+    pub(crate) async fn agent_is_back(&mut self) {
+        self.stack.start_agent(patient_agent(BLOCKING)).await.unwrap();
+        let ingress = self.ingress;
+        until("attacks are stopped again", Duration::from_secs(30), || async {
+            let answer = samples::attack("after").ask.send(ingress).await?;
+            Ok((answer.status == BLOCK).then_some(()))
+        })
+        .await
+        .unwrap();
+        self.stack.ensure_running().unwrap();
     }
 
     /// The sample is blocked, unseen by the application.
