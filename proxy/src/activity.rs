@@ -10,12 +10,23 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
+    /// Whether there was an exchange.
+    begun: AtomicBool,
     under_way: AtomicUsize,
     /// When the last exchange ended, in milliseconds after `opened`.
     last: AtomicU64,
     close: AtomicBool,
     closing: Notify,
     slow: AtomicBool,
+}
+
+/// How long a connection may be idle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idle {
+    /// Before its first exchange.
+    pub first: Duration,
+    /// Between two.
+    pub between: Duration,
 }
 
 /// An exchange under way; over when it is dropped.
@@ -27,6 +38,7 @@ impl Activity {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
+            begun: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             last: AtomicU64::new(0),
             close: AtomicBool::new(false),
@@ -37,6 +49,7 @@ impl Activity {
 
     /// Begins an exchange.
     pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        self.begun.store(true, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
     }
@@ -67,8 +80,9 @@ impl Activity {
         self.slow.load(Ordering::Relaxed)
     }
 
-    /// How long the connection may still be idle; `None` where it has been for `limit`.
-    pub(crate) fn left(&self, limit: Duration) -> Option<Duration> {
+    /// How long the connection may still be idle; `None` where it has been for as long as `idle` says.
+    pub(crate) fn left(&self, idle: Idle) -> Option<Duration> {
+        let limit = if self.begun.load(Ordering::Relaxed) { idle.between } else { idle.first };
         if self.under_way.load(Ordering::Relaxed) > 0 {
             return Some(limit);
         }
@@ -93,11 +107,13 @@ mod tests {
     #[test]
     fn is_idle_only_between_exchanges() {
         let activity = Activity::new();
-        assert_eq!(activity.left(Duration::ZERO), None);
-        assert!(activity.left(Duration::from_secs(60)).is_some());
+        let idle = Idle { first: Duration::from_secs(60), between: Duration::ZERO };
+        assert!(activity.left(idle).is_some());
+        assert_eq!(activity.left(Idle { first: Duration::ZERO, ..idle }), None);
         let busy = activity.busy();
-        assert_eq!(activity.left(Duration::ZERO), Some(Duration::ZERO));
+        assert_eq!(activity.left(idle), Some(Duration::ZERO));
         drop(busy);
-        assert_eq!(activity.left(Duration::ZERO), None);
+        assert_eq!(activity.left(idle), None);
+        assert!(activity.left(Idle { between: Duration::from_secs(60), ..idle }).is_some());
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Idle};
 use crate::connect::keep_alive;
 use crate::counters::ConnectionFault;
 use crate::guarded::{Guarded, Patience, Refusal, Told};
@@ -227,6 +227,7 @@ async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let served = Arc::clone(&serving);
         async move { Ok::<_, Infallible>(served.serve(request).await) }
     });
+    let idle = Idle { first: limits.header.min(limits.idle), between: limits.idle };
     let patience = Patience { head: limits.header, write: limits.body_idle };
     let ended = if http2 {
         let stream = Guarded::http2(stream, &read, Arc::clone(&activity), patience);
@@ -243,8 +244,7 @@ async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             .keep_alive_interval(limits.idle)
             .keep_alive_timeout(limits.idle)
             .enable_connect_protocol();
-        drive(pin!(server.serve_connection(TokioIo::new(stream), service)), &activity, limits.idle, stop)
-            .await
+        drive(pin!(server.serve_connection(TokioIo::new(stream), service)), &activity, idle, stop).await
     } else {
         let told = Told { refusal, activity: Arc::clone(&activity), share: shared.memory.share() };
         let stream = Guarded::http1(stream, &read, told, patience);
@@ -254,7 +254,7 @@ async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             .header_read_timeout(None)
             .preserve_header_case(shared.listener.header_case);
         let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        drive(pin!(connection), &activity, limits.idle, stop).await
+        drive(pin!(connection), &activity, idle, stop).await
     };
     if activity.was_slow() {
         shared.counters.connection_failed(ConnectionFault::Slow);
@@ -305,19 +305,19 @@ where
     }
 }
 
-/// Runs a connection to its end; asks it to end once it has been idle for `idle`, or `stop` turns true.
+/// Runs a connection to its end; asks it to end once it has been idle for as long as `idle` says, or `stop` turns true.
 ///
 /// Each of these wakes the task when it happens, and shows without being polled: only then is more polled than the
 /// connection.
 async fn drive(
     mut connection: Pin<&mut impl Served>,
     activity: &Activity,
-    idle: Duration,
+    idle: Idle,
     mut stop: watch::Receiver<bool>,
 ) -> hyper::Result<()> {
     let stopping = stop.clone();
     let (mut stopped, mut closed) = (pin!(stopped(&mut stop)), pin!(activity.closed()));
-    let mut timer = pin!(sleep(idle));
+    let mut timer = pin!(sleep(idle.first));
     let mut begun = false;
     let ending = poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {

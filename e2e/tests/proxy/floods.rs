@@ -187,6 +187,20 @@ async fn streams_on_a_connection_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_silent_connection_ends_before_one_that_was_used() {
+    let upstream = Upstream::ok().await;
+    let agent = Agent::with(&upstream.url(), "http2=false,read-timeout=1s,idle-timeout=1h").await;
+    let used = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (mut used, mut silent) = (open(agent.at, used).await, open(agent.at, b"").await);
+    let end = tokio::time::timeout(PATIENCE, silent.read(&mut [0; 1])).await;
+    assert_eq!(end.expect("it goes on").unwrap(), 0);
+    used.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut all = Vec::new();
+    used.read_to_end(&mut all).await.unwrap();
+    assert_eq!(upstream.requests().len(), 2, "{}", all.escape_ascii());
+}
+
+#[tokio::test]
 async fn slow_heads_and_slow_bodies_run_out_of_time() {
     let upstream = Upstream::ok().await;
     let agent = Agent::with(&upstream.url(), "read-timeout=400ms").await;
