@@ -411,7 +411,8 @@ impl Service {
             // Counted where it is found out.
             NotInspected::Forgotten => return,
         }
-        warn!(?reason, "a request was not inspected, and passes");
+        // Whether it passes is the caller's to say.
+        warn!(?reason, "a request was not inspected");
         if self.debug.engine_errors > Level::Off {
             info!(target: debug_log::TARGET, ?reason, "no verdict");
         }
