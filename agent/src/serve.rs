@@ -260,22 +260,29 @@ impl Signals {
         mut asked: mpsc::Receiver<Request>,
         proxy: Option<&Handle<Door>>,
     ) {
-        loop {
-            tokio::select! {
-                _ = self.terminated.recv() => return info!("SIGTERM: draining"),
-                _ = self.interrupted.recv() => return info!("SIGINT: draining"),
-                _ = self.hung_up.recv() => {
-                    info!("SIGHUP: reloading");
-                    proxy.inspect(|proxy| proxy.reopen());
-                    // What is wrong is in the log already.
-                    let _outcome = reload.run().await;
-                }
-                Some(reply) = asked.recv() => {
-                    info!("reloading");
-                    // Who asked may be gone.
-                    let _gone = reply.send(reload.run().await);
+        let Self { terminated, interrupted, hung_up } = self;
+        let reloads = async {
+            loop {
+                tokio::select! {
+                    _ = hung_up.recv() => {
+                        info!("SIGHUP: reloading");
+                        proxy.inspect(|proxy| proxy.reopen());
+                        // What is wrong is in the log already.
+                        let _outcome = reload.run().await;
+                    }
+                    Some(reply) = asked.recv() => {
+                        info!("reloading");
+                        // Who asked may be gone.
+                        let _gone = reply.send(reload.run().await);
+                    }
                 }
             }
+        };
+        // A reload that hangs on a file is not waited for.
+        tokio::select! {
+            _ = terminated.recv() => info!("SIGTERM: draining"),
+            _ = interrupted.recv() => info!("SIGINT: draining"),
+            () = reloads => {}
         }
     }
 }

@@ -55,6 +55,21 @@ fn ends_with_the_grace_though_a_peer_dawdles() {
 }
 
 #[test]
+fn ends_though_a_reload_hangs() {
+    let agent = Agent::blocking();
+    // A file system that hangs: nobody ever writes into it.
+    let policy = agent.dir.path().join("policy.json");
+    std::fs::remove_file(&policy).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&policy).status().unwrap().success());
+    agent.signal("-HUP");
+    // Whoever was first, this or the watch of the file.
+    agent.await_log("reloading");
+    agent.signal("-TERM");
+    agent.await_log("SIGTERM: draining");
+    assert!(agent.ended().success());
+}
+
+#[test]
 fn never_closes_without_a_reply_under_load() {
     let agent = Agent::blocking();
     let socket = agent.socket.clone();
