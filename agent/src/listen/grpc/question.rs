@@ -139,26 +139,26 @@ impl Question {
         self.headers.iter().find(|(have, _)| have == name.as_bytes()).map(|(_, value)| &value[..])
     }
 
-    /// Whether the request opens a stream that has no end to wait for.
+    /// Whether the request opens a stream that has no end to wait for. One that announces a body is judged by that body, or
+    /// a header would be a way around inspection.
     pub(super) fn is_stream(&self) -> bool {
-        let media = self.header("content-type").unwrap_or_default();
-        self.method == "CONNECT"
-            || self.is_upgrade()
-            || media.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+        let length = self.header("content-length").and_then(|value| std::str::from_utf8(value).ok());
+        let announces = length.is_some_and(|length| length.trim() != "0");
+        self.method == "CONNECT" || (!announces && (self.is_upgrade() || self.is_grpc()))
     }
 
-    /// One that announces a body is judged by that body, or the header would be a way around inspection.
+    fn is_grpc(&self) -> bool {
+        let media = self.header("content-type").unwrap_or_default();
+        media.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+    }
+
     fn is_upgrade(&self) -> bool {
         let lists_upgrade = |value: &[u8]| {
             value.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         };
-        let length = self.header("content-length").and_then(|value| std::str::from_utf8(value).ok());
+        let mut headers = self.headers.iter();
         self.header("upgrade").is_some()
-            && self
-                .headers
-                .iter()
-                .any(|(name, value)| name == "connection".as_bytes() && lists_upgrade(value))
-            && length.is_none_or(|length| length.trim() == "0")
+            && headers.any(|(name, value)| name == "connection".as_bytes() && lists_upgrade(value))
     }
 
     /// Envoy turns HTTP/1's Host header into a pseudo-header; detection looks for the header.

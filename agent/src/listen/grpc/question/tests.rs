@@ -131,5 +131,6 @@ fn waits_for_no_body_of_a_stream() {
     assert!(stream("GET", &[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]));
     assert!(!stream("GET", &[("upgrade", "websocket"), ("connection", "keep-alive")]));
     assert!(!stream("POST", &[("upgrade", "x"), ("connection", "upgrade"), ("content-length", "5")]));
+    assert!(!stream("POST", &[("content-type", "application/grpc"), ("content-length", "5")]));
     assert!(!stream("POST", &[("content-type", "application/json")]));
 }
