@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -97,6 +97,12 @@ impl Body for Answer {
         if let Some(broken) = self.broken.take() {
             return Poll::Ready(Some(Err(broken)));
         }
+        // Asked first: where the client is what is slow there is always more to give it.
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            self.deadline = None;
+            self.failed(Reason::ExchangeTimeout, &AnswerError::Slow);
+            return Poll::Ready(Some(Err(AnswerError::Slow)));
+        }
         let frame = match &mut self.kind {
             Kind::Upstream(body, Some(lease)) => lease.poll_frame(body, cx),
             Kind::Upstream(_, None) => Poll::Ready(None),
@@ -104,16 +110,7 @@ impl Body for Answer {
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
         };
-        let Poll::Ready(frame) = frame else {
-            let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
-            if !late {
-                return Poll::Pending;
-            }
-            self.deadline = None;
-            self.failed(Reason::ExchangeTimeout, &AnswerError::Slow);
-            return Poll::Ready(Some(Err(AnswerError::Slow)));
-        };
-        match frame {
+        match ready!(frame) {
             Some(Ok(frame)) => {
                 match (frame.data_ref(), &mut self.record) {
                     (Some(data), Some(record)) => record.sent(data.len()),

@@ -163,6 +163,37 @@ async fn a_reader_that_stops_holds_the_upstream_back() {
 }
 
 #[tokio::test]
+async fn a_slow_reader_has_no_more_time_than_the_exchange() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let agent = Agent::with(&url, "request-timeout=1s").await;
+    let mut client = open(agent.at, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_until(&mut stream, b"\r\n\r\n").await;
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n").await.unwrap();
+    let endless = async {
+        let piece = vec![b'x'; 1 << 20];
+        while stream.write_all(&piece).await.is_ok() {}
+        std::future::pending::<()>().await
+    };
+    let slow = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        let mut buffer = vec![0; 16 * 1024];
+        while client.read(&mut buffer).await.is_ok_and(|n| n > 0) {
+            ticks.tick().await;
+        }
+    };
+    let both = async {
+        tokio::select! {
+            () = endless => {}
+            () = slow => {}
+        }
+    };
+    tokio::time::timeout(PATIENCE, both).await.expect("the exchange goes on");
+    agent.await_metric("waf_proxy_failures_total", "reason=\"exchange_timeout\"", 1.0).await;
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_before_the_upload_ends_is_passed_on() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
