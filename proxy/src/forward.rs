@@ -157,7 +157,8 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 fn is_trailers(value: &HeaderValue) -> bool {
-    value.as_bytes().eq_ignore_ascii_case(b"trailers")
+    let mut codings = value.as_bytes().split(|&byte| byte == b',');
+    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Whether only the agent says it. An application that reads its headers through CGI or WSGI names cannot tell `_` from `-`.
@@ -245,7 +246,7 @@ mod tests {
         let headers = map(&[
             ("connection", "close, X-Private, x-forwarded-for"),
             ("x-private", "1"),
-            ("te", "trailers"),
+            ("te", "gzip, Trailers"),
             ("upgrade", "h2c"),
             ("transfer-encoding", "chunked"),
             ("x-forwarded-for", "198.51.100.1"),
