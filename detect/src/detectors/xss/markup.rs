@@ -120,11 +120,15 @@ fn open_tag(bytes: &[u8], open: usize, at: usize, steps: &mut Steps) -> (Option<
             return (Hit::new("XSS-SCRIPT", open..attribute.to), attributes.at());
         }
         seen.note(&attribute);
-        if seen.loads(name.bytes()) {
+        if seen.loads(name.bytes()) && !is_frame(name.bytes()) {
             return (Hit::new("XSS-ELEMENT", open..attribute.to), attributes.at());
         }
     }
     let end = attributes.at();
+    // Only all of its attributes say whether a frame is an embedded player.
+    if seen.loads(name.bytes()) && !seen.embeds() {
+        return (Hit::new("XSS-ELEMENT", open..end), end);
+    }
     if end >= bytes.len() && dangles(bytes.get(open..).unwrap_or_default()) {
         return (Hit::new("XSS-DANGLING", open..end), end);
     }
@@ -197,6 +201,10 @@ struct Seen {
     handler: bool,
     script: bool,
     identity: bool,
+    remote: bool,
+    wide: bool,
+    high: bool,
+    fullscreen: bool,
 }
 
 impl Seen {
@@ -204,8 +212,16 @@ impl Seen {
         match attribute.name.bytes() {
             b"src" => {
                 self.source = true;
-                self.trusted = is_player(Plain::new(attribute.value).bytes());
+                let plain = Plain::new(attribute.value);
+                self.trusted = is_player(plain.bytes());
+                self.remote = [&b"https://"[..], b"http://", b"//"]
+                    .iter()
+                    .any(|scheme| plain.bytes().starts_with(scheme));
             }
+            b"width" => self.wide = true,
+            b"height" => self.high = true,
+            b"allowfullscreen" => self.fullscreen = true,
+            b"href" if is_local(attribute.value) => {}
             b"href" | b"data" | b"classid" | b"codebase" | b"code" | b"archive" => self.source = true,
             b"type" => {
                 self.binary |= memchr::memchr(b'/', attribute.value).is_some();
@@ -230,6 +246,12 @@ impl Seen {
         }
     }
 
+    /// Whether a frame is what sites offer to copy: another site's page, sized, that may fill the screen. Whoever only
+    /// wants a frame there does not take that trouble.
+    fn embeds(&self) -> bool {
+        self.remote && self.wide && self.high && self.fullscreen
+    }
+
     /// Whether an element of this name with these attributes loads or runs something.
     fn loads(&self, name: &[u8]) -> bool {
         match name {
@@ -246,6 +268,18 @@ impl Seen {
             _ => false,
         }
     }
+}
+
+fn is_frame(name: &[u8]) -> bool {
+    matches!(name, b"iframe" | b"frame")
+}
+
+/// Whether an address can only lead to the site itself: `/a.css`, `../a.css`.
+fn is_local(address: &[u8]) -> bool {
+    let address = address.trim_ascii();
+    let rooted = matches!(address, [b'/', next, ..] if next.is_ascii_alphanumeric());
+    (rooted || address.starts_with(b"./") || address.starts_with(b"../"))
+        && address.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/._-?=".contains(byte))
 }
 
 /// How far from a tag open a call is still part of it.
