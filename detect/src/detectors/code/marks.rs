@@ -153,7 +153,14 @@ fn variable_call(rest: &[u8]) -> Option<usize> {
             _ => break,
         }
     }
-    (dynamic && rest.get(at) == Some(&b'(')).then_some(at)
+    (dynamic && rest.get(at) == Some(&b'(') && !is_macro(rest, at)).then_some(at)
+}
+
+/// Whether the call whose parenthesis is at `at` is a macro of Grafana's for a query: `$__timeFilter(created)`.
+fn is_macro(rest: &[u8], at: usize) -> bool {
+    let name = rest.get(..at).unwrap_or_default();
+    let known = name.starts_with(b"$__time") || name.starts_with(b"$__unixEpoch");
+    known && rest.get(at + 1).is_some_and(u8::is_ascii_alphabetic)
 }
 
 /// `X::$f(x)`
