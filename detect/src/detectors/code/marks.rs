@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::scan::starts_with_ignore_case;
 
 use super::chain::skip_blank;
+use super::scripts;
 use super::tables;
 
 /// A construct and where it stands.
@@ -34,6 +35,7 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
                     (!opens || last_close > Some(at + len)).then_some(("CODE-PHP-VARIABLE-CALL", len))
                 })
                 .or_else(|| interpolated_call(rest).map(|len| ("CODE-EXPRESSION", len))),
+            [b':', b'h' | b'H', ..] => scripts::h2_script(bytes, at).map(|len| ("CODE-JDBC", len)),
             [b':', b':' | b'/', ..] => static_call(rest)
                 .map(|len| ("CODE-PHP-VARIABLE-CALL", len))
                 .or_else(|| wrapper(bytes, at).map(|len| ("CODE-PHP-WRAPPER", len))),
@@ -43,10 +45,14 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
                 let end = if last > Some(at + 2) { crate::scan::find(inner, b"]}") } else { None };
                 end.map(|len| ("CODE-PERL-INTERPOLATION", len + 5))
             }
+            [b'%', b'p', ..] => scripts::pipe_file(bytes, at).map(|len| ("CODE-POSTSCRIPT", len)),
             [b'%', b'x' | b'q', ..] => percent_command(bytes, at).map(|len| ("CODE-RUBY-COMMAND", len)),
-            [b'"' | b'\'' | b']' | b'}' | b')', ..] => {
-                expression_call(bytes, at).map(|len| ("CODE-PHP-VARIABLE-CALL", len))
+            [b'"' | b'\'', b'.', ..] if scripts::groovy_command(rest).is_some() => {
+                scripts::groovy_command(rest).map(|len| ("CODE-GROOVY-COMMAND", len))
             }
+            [b'"' | b'\'' | b']' | b'}' | b')', ..] => expression_call(bytes, at)
+                .map(|len| ("CODE-PHP-VARIABLE-CALL", len))
+                .or_else(|| scripts::render_property(bytes, at).map(|len| ("CODE-DRUPAL-RENDER", len))),
             _ => None,
         };
         if let Some((detector, len)) = found {

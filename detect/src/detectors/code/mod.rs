@@ -2,7 +2,7 @@
 //!
 //! Catches tags, superglobals, stream wrappers and calls of expressions (`marks.rs`); calls of functions that no value
 //! has but code, and of ordinary ones where place and argument are code (`functions.txt`); class and member names of
-//! runtimes (`names.txt`); Python's double-underscore attributes; loops that never end.
+//! runtimes (`names.txt`); Python's double-underscore attributes; loops that never end; PHP's constructor by name.
 //! Deliberately misses: calls in prose (`the eval() function`), code in long posts, template literals that call the
 //! application's own functions, stack traces.
 //! False-positive risk: snippets of code sent as a value of their own, class names in error reports that are one name.
@@ -11,6 +11,7 @@
 mod chain;
 mod marks;
 mod post;
+mod scripts;
 mod tables;
 mod upload;
 
@@ -85,6 +86,10 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let found = |detector, span| Some(Finding { tag: Tag::CodeInjection, detector, span });
     if upload::is_program(value) {
         return found("CODE-UPLOAD", 0..bytes.len());
+    }
+    // A method that PHP calls by itself: whoever takes one for the name of an action calls it too.
+    if [&b"__construct"[..], b"__destruct"].contains(&bytes.trim_ascii()) {
+        return found("CODE-PHP-METHOD", 0..bytes.len());
     }
     let post = post::has_words(bytes);
     let mark = if post && post::is_text(bytes) { None } else { marks::find(bytes) };
