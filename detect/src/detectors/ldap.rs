@@ -1,10 +1,10 @@
 //! LDAP: break-outs of a search filter (RFC 4515).
 //!
 //! Catches a value that closes a parenthesis it never opened and goes on with another filter item
-//! (`*)(uid=*`, `x)(&(cn=a)`, `*)!(sn=*`), one that starts as a wildcard and opens a filter (`*(|(mail=*))`), and one
-//! that ends the filter with a NUL.
+//! (`*)(uid=*`, `x)(&(cn=a)`, `*)!(sn=*`), one that starts as a wildcard and opens a filter (`*(|(mail=*))`), one that
+//! ends the filter with a NUL, and one that compares passwords (`userPassword:2.5.13.18:=a`).
 //!
-//! Deliberately misses: whole filters (`(&(objectClass=group)(cn=a*))`), which directories' own forms send; lone
+//! Deliberately misses: other whole filters (`(&(objectClass=group)(cn=a*))`), which directories' own forms send; lone
 //! metacharacters.
 //!
 //! False-positive risk: a cut-out of code or mathematics such as `a)(b=c`. Vectors: `vectors/ldap`.
@@ -19,13 +19,16 @@ use crate::value::{Finding, Value};
 /// The detector's row in the table.
 pub(crate) const DETECTOR: Detector = Detector {
     name: "ldap",
-    words: &[")(", ")&", ")|", ")!", "*(", "*)", ") (", ")\t(", "))\0"],
-    possible: |features, word| word && features.all(Features::PAREN),
+    words: &[")(", ")&", ")|", ")!", "*(", "*)", ") (", ")\t(", "))\0", "userpassword"],
+    possible: |features, word| word && features.any(Features::PAREN | Features::COLON),
     inspect,
 };
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
+    if is_secret(Cursor::new(bytes)) == Some(b':') {
+        return Some(found(0, bytes.len()));
+    }
     let mut cursor = Cursor::new(bytes);
     let mut depth = 0_usize;
     while !cursor.is_empty() && steps.take(1) {
@@ -35,6 +38,9 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
         match cursor.bump()? {
             b'(' => {
                 depth += 1;
+                if is_secret(cursor).is_some() {
+                    return Some(found(at, cursor.at()));
+                }
                 let mut ahead = cursor;
                 if star && at == 1 && matches!(ahead.bump(), Some(b'|' | b'&')) && item(&mut ahead) {
                     return Some(found(at, ahead.at()));
@@ -57,6 +63,20 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
 
 fn found(start: usize, end: usize) -> Finding {
     Finding { tag: Tag::Ldap, detector: "LDAP-FILTER", span: start..end }
+}
+
+/// What follows the attribute that holds passwords, where a filter asks for it: `userPassword=a*`, or a matching rule,
+/// `userPassword:2.5.13.18:=a`. Nobody finds people that way, but one byte after the other is found out.
+fn is_secret(mut cursor: Cursor<'_>) -> Option<u8> {
+    if !cursor.eat_ignore_case(b"userPassword") {
+        return None;
+    }
+    let operator = cursor.peek();
+    if cursor.eat(b":") {
+        cursor.take_while(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b':');
+        return operator.filter(|_| cursor.before() == Some(b':') && cursor.eat(b"="));
+    }
+    operator.filter(|_| cursor.eat(b">=") || cursor.eat(b"<=") || cursor.eat(b"~=") || cursor.eat(b"="))
 }
 
 /// Whether another item follows: `(cn=`, `!(sn=`, `(|(mail=`, ...
