@@ -177,8 +177,11 @@ fn script(bytes: &[u8]) -> Option<Finding> {
     if quote.is_some() && cursor.eat(b";") {
         cursor.take_while(|byte| byte.is_ascii_whitespace());
         let returns = cursor.eat(b"return") && cursor.peek().is_none_or(|byte| !byte.is_ascii_alphanumeric());
-        let runs = [&b"sleep("[..], b"while(", b"while (", b"for(", b"do{", b"it=new Date", b"var "];
-        if returns || runs.iter().any(|word| cursor.eat(word)) {
+        let runs = [&b"sleep("[..], b"while(", b"while (", b"for(", b"do{", b"var "];
+        let mut ahead = cursor;
+        let timed =
+            !ahead.take_while(|byte| byte.is_ascii_alphanumeric()).is_empty() && ahead.eat(b"=new Date(");
+        if returns || timed || runs.iter().any(|word| cursor.eat(word)) {
             return Some(found("NOSQL-SCRIPT", start.saturating_sub(1), cursor.at()));
         }
     }
