@@ -45,6 +45,8 @@ pub(crate) const DETECTOR: Detector = Detector {
     inspect,
 };
 
+/// Macros of XWiki whose content runs as a script.
+const SCRIPTS: [&[u8]; 4] = [b"groovy", b"velocity", b"python", b"async async=false"];
 /// Bytes of one expression that are read.
 const LONGEST: usize = 1024;
 
@@ -110,6 +112,9 @@ fn braces(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
         // `${a({})}` closes later than its first brace.
         let length = if close == b"}" { balanced(window) } else { length };
         let content = window.get(..length).unwrap_or_default();
+        if close == b"}}" && SCRIPTS.contains(&content.trim_ascii()) {
+            return Some(("SSTI-SCRIPT", at..from + length));
+        }
         let whole = bytes.len() <= from + length + close.len() + 1 && at <= 1;
         if let Some(detector) = expression::active(content, whole) {
             return Some((detector, at..from + length));
