@@ -2,7 +2,7 @@
 //!
 //! Catches climbs (`..`) in every spelling that reaches it: mixed and doubled separators, overlong and invalid UTF-8,
 //! look-alike characters, `0x2e` as text, `..;`, dots with control bytes between, rows of dots, `/././` padding; and
-//! the system and secret files of `files.txt`, from the root, behind a climb or as the whole value.
+//! the system and secret files of `files.txt`, from the root, behind a climb or as the whole value; `::$DATA`.
 //! Deliberately misses: one plain `../` to a page or an asset (`../images/logo.png`), `a/../b`, paths within prose
 //! that name nothing secret, Windows paths to ordinary files.
 //! False-positive risk: applications that send server paths as parameters (file managers, IDEs in the browser).
@@ -31,9 +31,9 @@ pub(crate) const FOLDERS: Detector =
     Detector { name: "traversal-folders", words: &files::LAST, possible: in_folder, inspect };
 
 /// Marks of a climb; the rest are names of files.
-const MARKS: [&str; 19] = [
+const MARKS: [&str; 20] = [
     "..", ".?", "?.", "??", "./.", ".\\.", "0x2e", "%u2024", "%uff0e", "%u002e", ".\0", ".\u{1}", "\u{2024}",
-    "\u{ff0e}", "\u{fffd}", ".0x", "0x2f", "0x5c", "%2%e",
+    "\u{ff0e}", "\u{fffd}", ".0x", "0x2f", "0x5c", "%2%e", "::$data",
 ];
 const WORDS: &[&str] = &lists::concat::<{ MARKS.len() + files::BARE.len() }>(&MARKS, &files::BARE);
 
@@ -94,6 +94,13 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
         Location::Path => Reading::RequestPath,
         _ => Reading::Value,
     };
+    if let Some(at) = stream(value.bytes) {
+        return Some(Finding {
+            tag: Tag::Traversal,
+            detector: "TRAVERSAL-STREAM",
+            span: at..value.bytes.len(),
+        });
+    }
     let mut chains = Chains::new(value.bytes, reading);
     while let Some(chain) = chains.next(steps) {
         let detector = match reading {
@@ -105,6 +112,15 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
         }
     }
     None
+}
+
+/// Where `::$DATA` begins, which on NTFS names the content of the file before it and hides what kind of file it is.
+fn stream(bytes: &[u8]) -> Option<usize> {
+    const DATA: &[u8] = b"::$data";
+    let at = bytes.len().checked_sub(DATA.len())?;
+    let (name, end) = bytes.split_at_checked(at)?;
+    let file = name.iter().rev().take(8).any(|&byte| byte == b'.') && !name.contains(&b' ');
+    (file && end.eq_ignore_ascii_case(DATA)).then_some(at)
 }
 
 fn judge_request_path(chain: &Chain) -> Option<&'static str> {
