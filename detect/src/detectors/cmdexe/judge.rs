@@ -246,13 +246,20 @@ fn place(bytes: &[u8], context: &Context, command: Command, bare: bool) -> i32 {
     base + i32::from(close) + i32::from(context.breakout) + i32::from(alone) - i32::from(context.prose)
 }
 
+/// How far behind code the text of a link ends.
+const LINK: usize = 128;
+
 /// Back-ticks are also Markdown's and SQL's: what counts is what they are attached to.
 fn tick(bytes: &[u8], context: &Context, close: usize, bare: bool) -> i32 {
     if context.leading && context.words_end <= close + 1 {
         return 4;
     }
     let before = context.from.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
-    if before.is_ascii_whitespace() {
+    // The text of a link in Markdown.
+    let after = bytes.get(close..).unwrap_or_default();
+    let after = after.get(..LINK).unwrap_or(after);
+    let linked = before == b'[' && crate::scan::find(after, b"](").is_some();
+    if before.is_ascii_whitespace() || linked {
         // Inline code, all the more in a sentence, unless what stands before is a number or an address.
         return match context.prose {
             true => -4,
