@@ -159,6 +159,11 @@ fn create(lexer: &mut Lexer<'_>) -> Statement {
         if matches!(token.kind, Kind::Name(Word::Object | Word::Procedure)) {
             break;
         }
+        // A sentence's `create a new user` has words of its own in between.
+        let known = MODIFIERS.iter().any(|known| lexer.text(token).eq_ignore_ascii_case(known));
+        if token.kind == Kind::Name(Word::Plain) && !known {
+            return Absent;
+        }
         token = lexer.next();
     }
     if !matches!(token.kind, Kind::Name(Word::Object | Word::Procedure)) {
@@ -179,6 +184,36 @@ fn create(lexer: &mut Lexer<'_>) -> Statement {
     }
     Absent
 }
+
+/// Words between `create` and what is created that mean nothing else to the lexer.
+const MODIFIERS: &[&[u8]] = &[
+    b"temporary",
+    b"temp",
+    b"global",
+    b"local",
+    b"private",
+    b"public",
+    b"unlogged",
+    b"external",
+    b"foreign",
+    b"virtual",
+    b"materialized",
+    b"recursive",
+    b"unique",
+    b"fulltext",
+    b"spatial",
+    b"bitmap",
+    b"clustered",
+    b"nonclustered",
+    b"aggregate",
+    b"algorithm",
+    b"definer",
+    b"force",
+    b"editionable",
+    b"trusted",
+    b"constraint",
+    b"event",
+];
 
 fn alter(lexer: &mut Lexer<'_>) -> Statement {
     if !name_is(lexer, |word| matches!(word, Word::Object | Word::Procedure)) || !named(lexer) {
@@ -298,6 +333,8 @@ fn branch(lexer: &mut Lexer<'_>) -> Statement {
     for _ in 0..CONDITION {
         match lexer.next().kind {
             Kind::Open => depth += 1,
+            // A sentence: `if a == b, select one`.
+            Kind::Comma if depth == 0 => return Absent,
             Kind::Close => depth = depth.saturating_sub(1),
             Kind::Compare => compared = true,
             Kind::End | Kind::Semicolon | Kind::Other | Kind::OpenBrace => return Absent,
@@ -342,7 +379,12 @@ fn show(lexer: &mut Lexer<'_>) -> Statement {
 fn danger(lexer: &mut Lexer<'_>) -> Statement {
     let adjacent = lexer.byte() == Some(b'(');
     match lexer.next().kind {
-        Kind::Open => sure(adjacent && !matches!(lexer.next().kind, Kind::End | Kind::Close)),
+        Kind::Open => sure(match lexer.next().kind {
+            Kind::End | Kind::Close => false,
+            // A word with its ending in parentheses: `sleep(ing)`.
+            Kind::Name(Word::Plain) => adjacent && lexer.peek().kind != Kind::Close,
+            _ => adjacent,
+        }),
         Kind::Text => sure(
             !matches!(lexer.ending, Ending::Text(_))
                 && matches!(lexer.next().kind, Kind::End | Kind::Comma | Kind::Semicolon),

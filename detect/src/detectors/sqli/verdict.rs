@@ -134,7 +134,11 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     let commented = lexer.ending == Ending::Comment && facts.stop != Stop::Broken;
     let reopened = lexer.ending == Ending::Text(quote) && whole;
     let closed = commented || reopened;
-    if let Some(detector) = queries(facts, lexer, Prefix::Text) {
+    // A quote behind a comma or parenthesis begins an argument, and ends nothing: `contains(name,'select')`.
+    let opens = at.checked_sub(1).and_then(|at| bytes.get(at)).is_some_and(|byte| b",(".contains(byte));
+    let argument = opens && facts.semicolons == 0;
+    let query = queries(facts, lexer, Prefix::Text);
+    if let Some(detector) = query.filter(|detector| !argument || *detector != "SQLI-STACKED") {
         return Some(detector);
     }
     if facts.danger > 0 {
@@ -190,7 +194,7 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     if facts.tested > 0 && whole {
         return Some("SQLI-FUNCTION");
     }
-    if whole && (clauses.sorted_hard || clauses.limit || (clauses.sorted && commented)) {
+    if whole && (clauses.sorted_hard || (clauses.limit && !prose) || (clauses.sorted && commented)) {
         return Some("SQLI-CLAUSE");
     }
     let stands = single || facts.stop != Stop::Due;
