@@ -166,6 +166,11 @@ impl<'a> Lexer<'a> {
                 self.cursor.take_while(|byte| matches!(byte, b'|' | b'&'));
                 Kind::Variable
             }
+            // MySQL's other way of writing null, which needs no blank behind it.
+            b'\\' if self.cursor.peek_at(1) == Some(b'N') => {
+                self.cursor.skip(2);
+                Kind::Number
+            }
             byte if starts_name(byte) => self.name(),
             _ => self.operator(byte),
         }

@@ -151,7 +151,8 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
             break;
         }
     }
-    embedded(bytes, steps).or_else(|| split(bytes, steps)).or_else(|| {
+    let found = embedded(bytes, steps).or_else(|| split(bytes, steps)).or_else(|| commented(bytes, steps));
+    found.or_else(|| {
         let (detector, span) = continuation::find(value.field, bytes)?;
         Some(finding(detector, span))
     })
@@ -184,6 +185,19 @@ fn embedded(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
 const EMBEDDED: usize = 32;
 /// Sub-selects that are read; each may be as long as the value.
 const READS: usize = 3;
+
+/// What stands behind the end of a comment that the query has begun: `1*/ and 1=1`.
+fn commented(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
+    let at = crate::scan::find(bytes, b"*/").filter(|&at| at > 0)?;
+    let (before, rest) = bytes.split_at_checked(at)?;
+    let goes_on = rest.get(2).is_some_and(|byte| byte.is_ascii_whitespace() || b");".contains(byte));
+    if !goes_on || crate::scan::find(before, b"/*").is_some() || !steps.take(bytes.len() / 8) {
+        return None;
+    }
+    let found = bare(rest.get(2..)?, Backslash::Escapes, steps, &mut false)?;
+    let from = at + 2;
+    Some(Finding { span: from + found.span.start..from + found.span.end, ..found })
+}
 
 /// Words cut by comments, for whoever takes comments out before the database reads: `SEL/**/ECT`.
 fn split(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
