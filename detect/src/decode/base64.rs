@@ -39,7 +39,7 @@ pub(crate) fn whole(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether `bytes` begins as base64 of text does. Words and numbers pass for base64; what they decode to is binary, and
 /// that shows in the first few bytes.
-pub(super) fn may_be(bytes: &[u8]) -> bool {
+pub(crate) fn may_be(bytes: &[u8]) -> bool {
     bytes.trim_ascii().first_chunk().is_some_and(starts_as_text)
 }
 

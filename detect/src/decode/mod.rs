@@ -21,7 +21,7 @@ use crate::features::Features;
 use crate::signal::{Location, Tag};
 use crate::value::{Field, Part, Wire};
 
-pub(crate) use self::base64::decode as base64;
+pub(crate) use self::base64::{decode as base64, may_be as may_be_base64};
 pub(crate) use self::quoted_printable::decode as quoted_printable;
 pub(crate) use self::utf16::decode_utf7 as utf7;
 

@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use crate::decode;
 use crate::engine::Inspection;
 use crate::input::{document, pairs};
 use crate::scan::find;
@@ -44,7 +45,7 @@ pub(crate) fn walk_url(url: &[u8], name: &[u8], inspection: &mut Inspection<'_>)
 fn path(path: &[u8], location: Location, inspection: &mut Inspection<'_>) {
     inspection.field(&Field { raw: path, location, ..path_field(Part::Whole) });
     if path.iter().all(|&byte| is_plain(byte) || byte == b'/') {
-        return;
+        return coded(path, location, inspection);
     }
     for segment in path.split(|&byte| byte == b'/') {
         let (name, params) = match memchr(b';', segment) {
@@ -58,6 +59,13 @@ fn path(path: &[u8], location: Location, inspection: &mut Inspection<'_>) {
             inspection.field(&Field { raw: name, location, ..path_field(Part::Value) });
             pairs::walk(params, pairs::Syntax::PATH, location, inspection);
         }
+    }
+}
+
+/// Hands on the segments that are base64 of a text, as links in mails and image servers have them.
+fn coded(path: &[u8], location: Location, inspection: &mut Inspection<'_>) {
+    for raw in path.split(|&byte| byte == b'/').filter(|segment| decode::may_be_base64(segment)) {
+        inspection.field(&Field { raw, location, ..path_field(Part::Value) });
     }
 }
 
