@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::scan::starts_with_ignore_case;
 
 use super::chain::skip_blank;
+use super::pages;
 use super::scripts;
 use super::tables;
 
@@ -25,7 +26,9 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
         at += next;
         let rest = bytes.get(at..).unwrap_or_default();
         let found = match rest {
-            [b'<', ..] => tag(rest).map(|len| ("CODE-PHP-TAG", len)),
+            [b'<', ..] => tag(rest)
+                .map(|len| ("CODE-PHP-TAG", len))
+                .or_else(|| pages::tag(rest).map(|len| ("CODE-SERVER-PAGE", len))),
             [b'$', ..] => superglobal(rest)
                 .map(|len| ("CODE-PHP-SUPERGLOBAL", len))
                 .or_else(|| {

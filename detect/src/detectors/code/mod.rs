@@ -10,6 +10,7 @@
 
 mod chain;
 mod marks;
+mod pages;
 mod post;
 mod scripts;
 mod tables;
