@@ -134,9 +134,7 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     let commented = lexer.ending == Ending::Comment && facts.stop != Stop::Broken;
     let reopened = lexer.ending == Ending::Text(quote) && whole;
     let closed = commented || reopened;
-    // A quote behind a comma or parenthesis begins an argument, and ends nothing: `contains(name,'select')`.
-    let opens = at.checked_sub(1).and_then(|at| bytes.get(at)).is_some_and(|byte| b",(".contains(byte));
-    let argument = opens && facts.semicolons == 0;
+    let argument = is_argument(bytes, at);
     let query = queries(facts, lexer, Prefix::Text);
     if let Some(detector) = query.filter(|detector| !argument || *detector != "SQLI-STACKED") {
         return Some(detector);
@@ -194,7 +192,9 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
     if facts.tested > 0 && whole {
         return Some("SQLI-FUNCTION");
     }
-    if whole && (clauses.sorted_hard || (clauses.limit && !prose) || (clauses.sorted && commented)) {
+    if whole
+        && (clauses.sorted_hard || (clauses.limit && (commented || !prose)) || (clauses.sorted && commented))
+    {
         return Some("SQLI-CLAUSE");
     }
     let stands = single || facts.stop != Stop::Due;
@@ -202,6 +202,20 @@ pub(super) fn quoted(bytes: &[u8], facts: &Facts, lexer: &Lexer<'_>, at: usize) 
         return Some("SQLI-COMMENT");
     }
     None
+}
+
+/// Whether the quote at `at` begins an argument and ends nothing: `contains(name,'select')`, `query(a,"select b",1)`.
+/// A statement that ends in a comment, calls or reads a variable is an attack that was made to look like one.
+fn is_argument(bytes: &[u8], at: usize) -> bool {
+    let opens = at.checked_sub(1).and_then(|at| bytes.get(at)).is_some_and(|byte| b",(".contains(byte));
+    let Some((quote, rest)) = bytes.get(at..).and_then(<[u8]>::split_first).filter(|_| opens) else {
+        return false;
+    };
+    let Some(length) = memchr::memchr(*quote, rest) else { return false };
+    let (inside, behind) = rest.split_at(length);
+    let closes = matches!(behind.get(1), Some(b')' | b','));
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" ,._<>=*".contains(byte);
+    closes && starts_with_ignore_case(inside, b"select") && inside.iter().all(plain)
 }
 
 /// What is SQL wherever it stands: unions, selects, further statements, sub-selects, certain clauses.
