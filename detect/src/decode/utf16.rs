@@ -47,7 +47,11 @@ pub(crate) fn decode_utf7(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether a run that starts with an ASCII sign occurs: `+A`, and then the sign's upper bits.
 pub(crate) fn may_hide(bytes: &[u8]) -> bool {
-    memchr_iter(b'+', bytes).any(|at| starts_with_ascii(bytes.get(at + 1..).unwrap_or_default()))
+    // A capital A is rarer than the sign before it, which stands for every space of a form.
+    memchr_iter(b'A', bytes).any(|at| {
+        let signed = at.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'+');
+        signed && starts_with_ascii(bytes.get(at..).unwrap_or_default())
+    })
 }
 
 fn starts_with_ascii(run: &[u8]) -> bool {
