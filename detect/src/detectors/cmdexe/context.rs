@@ -1,6 +1,7 @@
 //! Finds the places in a value where a command may begin, and what stands before them.
 
 use super::commands::{self, Class};
+use crate::features::Features;
 
 /// What opens a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,17 @@ const OPENS: [bool; 256] = {
     }
     opens
 };
+
+/// The classes of these bytes.
+pub(crate) const OPENINGS: u32 = Features::SEMI
+    | Features::PIPE
+    | Features::AMP
+    | Features::LINE
+    | Features::QUOTE
+    | Features::DOLLAR
+    | Features::LT
+    | Features::GT
+    | Features::BACKSLASH;
 
 /// Letters of ASCII, and bytes beyond it, which are letters or as good as such.
 const LETTERS: [u8; 256] = {

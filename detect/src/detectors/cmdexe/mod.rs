@@ -28,7 +28,7 @@ use crate::features::Features;
 use crate::signal::Tag;
 use crate::value::{Finding, Part, Value};
 
-use self::context::{Contexts, Opening};
+use self::context::{Contexts, OPENINGS, Opening};
 
 /// The detector's row in the table.
 pub(crate) const DETECTOR: Detector = Detector { name: "cmdexe", words: WORDS, possible, inspect };
@@ -119,6 +119,8 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     {
         return found("CMDEXE-VARIABLE", span);
     }
+    // Most values have nothing that opens a command, so that it can only stand at their start.
+    let opens = value.features.any(OPENINGS);
     let mut contexts = Contexts::new(bytes);
     while let Some(place) = contexts.next() {
         if !steps.take(1) {
@@ -131,6 +133,9 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
                 Opening::Substitution | Opening::BackTick { .. } => "CMDEXE-SUBSTITUTION",
             };
             return found(detector, place.from..end);
+        }
+        if !opens {
+            break;
         }
     }
     None
