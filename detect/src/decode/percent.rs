@@ -28,34 +28,41 @@ pub(crate) fn decode(bytes: &[u8], plus: Plus) -> Cow<'_, [u8]> {
         return Cow::Borrowed(bytes);
     };
     let mut out = Vec::with_capacity(bytes.len());
-    let mut from = 0;
-    let mut changed = false;
-    // Signs are as many as words are: copying and replacing them afterwards beats stopping at each.
-    let mut copy = |out: &mut Vec<u8>, part: &[u8]| {
-        let start = out.len();
-        out.extend_from_slice(part);
-        if plus == Plus::Space {
-            for byte in out.get_mut(start..).unwrap_or_default() {
-                changed |= *byte == b'+';
-                *byte = if *byte == b'+' { b' ' } else { *byte };
-            }
-        }
-    };
-    let mut escaped = false;
+    // What has been copied ends at `from`; the signs from `signs` on still stand for spaces. They are as many as words
+    // are, and replacing them all at once beats stopping at each.
+    let (mut from, mut signs) = (0, 0);
+    let (mut spaced, mut escaped) = (false, false);
     while let Some(next) = bytes.get(at..).and_then(|rest| memchr(b'%', rest)) {
         at += next;
-        copy(&mut out, bytes.get(from..at).unwrap_or_default());
-        let tail = bytes.get(at + 1..).unwrap_or_default();
-        let used = escape(tail, &mut out);
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        let end = out.len();
+        let used = escape(bytes.get(at + 1..).unwrap_or_default(), &mut out);
         escaped |= used.is_some();
         if used.is_none() {
             out.push(b'%');
         }
+        if plus == Plus::Space && out.get(end..).is_some_and(|escape| escape.contains(&b'+')) {
+            spaced |= set_spaces(out.get_mut(signs..end).unwrap_or_default());
+            signs = out.len();
+        }
         at += 1 + used.unwrap_or(0);
         from = at;
     }
-    copy(&mut out, bytes.get(from..).unwrap_or_default());
-    if changed || escaped { Cow::Owned(out) } else { Cow::Borrowed(bytes) }
+    out.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    if plus == Plus::Space {
+        spaced |= set_spaces(out.get_mut(signs..).unwrap_or_default());
+    }
+    if spaced || escaped { Cow::Owned(out) } else { Cow::Borrowed(bytes) }
+}
+
+/// Makes spaces of plus signs; says whether there were any.
+fn set_spaces(bytes: &mut [u8]) -> bool {
+    let mut any = false;
+    for byte in bytes {
+        any |= *byte == b'+';
+        *byte = if *byte == b'+' { b' ' } else { *byte };
+    }
+    any
 }
 
 /// Drops each `%` between two letters that starts no escape, as ASP does: `SEL%ECT`.
@@ -118,5 +125,25 @@ fn loose_digit(byte: u8) -> Option<u8> {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'z' | b'A'..=b'Z' => Some((byte & 0xdf) - b'A' + 10),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Plus, decode};
+
+    #[test]
+    fn signs_are_spaces_unless_they_were_encoded() {
+        for (coded, plain) in [
+            ("a+b%2Bc+d", "a b+c d"),
+            ("%2B+%2b", "+ +"),
+            ("+%u002b+", " + "),
+            ("100%+of+x%zz+", "100% of x%zz "),
+            ("%+", "% "),
+            ("a%20b", "a b"),
+        ] {
+            assert_eq!(*decode(coded.as_bytes(), Plus::Space), *plain.as_bytes(), "{coded}");
+        }
+        assert_eq!(*decode(b"a+b%2Bc", Plus::Itself), *b"a+b+c");
     }
 }
