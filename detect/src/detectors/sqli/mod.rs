@@ -133,16 +133,20 @@ const MARKS: u32 = Features::QUOTE
     | Features::HYPHEN;
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
+    let plain = value.features.only(NAMES) && are_plain_names(value.bytes);
+    if plain || is_version_range(value.bytes) { None } else { read(value, steps) }
+}
+
+/// Reads a value in each way that a database might.
+fn read(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
-    if is_version_range(bytes) {
-        return None;
-    }
+    let quotes: &[u8] = if value.features.any(Features::QUOTE) { b"'\"`" } else { b"" };
     for backslash in [Backslash::Escapes, Backslash::Itself] {
         let mut differs = false;
         if let Some(found) = bare(bytes, backslash, steps, &mut differs) {
             return Some(found);
         }
-        for quote in [b'\'', b'"', b'`'] {
+        for &quote in quotes {
             if let Some(found) = quoted(bytes, quote, backslash, steps, &mut differs) {
                 return Some(found);
             }
@@ -236,6 +240,20 @@ fn is_version_range(bytes: &[u8]) -> bool {
     let spaced = |at: usize| bytes.get(at.wrapping_sub(1)) == Some(&b' ') && bytes.get(at + 2) == Some(&b' ');
     starts && bytes.iter().all(range) && memchr::memmem::find_iter(bytes, b"||").all(spaced)
 }
+
+/// Whether the value is names and numbers with a hyphen between each two, and none of the names means anything to a
+/// database: an article, a date, a telephone number. The grammar would read the difference of nothing in particular.
+fn are_plain_names(bytes: &[u8]) -> bool {
+    bytes.split(|&byte| byte == b'-').all(|part| match part.first() {
+        Some(b'0'..=b'9') => part.iter().all(u8::is_ascii_digit),
+        Some(_) => words::class(part) == words::Word::Plain,
+        // At either end, or two in a row: a comment.
+        None => false,
+    })
+}
+
+/// The classes of bytes of such a value.
+const NAMES: u32 = Features::ALPHA | Features::DIGIT | Features::HYPHEN;
 
 /// Reads the value where a number, a name or an expression would stand.
 fn bare(bytes: &[u8], backslash: Backslash, steps: &mut Steps, differs: &mut bool) -> Option<Finding> {

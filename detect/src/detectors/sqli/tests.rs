@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::{DETECTOR, possible};
+use super::{DETECTOR, are_plain_names, possible, read};
 use crate::budget::Steps;
 use crate::detectors::sqli::lex::{Backslash, Lexer};
 use crate::detectors::sqli::token::{Ending, Kind};
@@ -167,7 +167,35 @@ fn words_are_found_in_any_case() {
     assert_eq!(words::class(b""), Word::Plain);
 }
 
+#[test]
+fn nothing_is_found_in_plain_names_that_are_not_read() {
+    let parts = [
+        "a", "CH", "user", "x", "e", "n", "or", "and", "union", "null", "sleep", "0", "0001", "7", "1e5",
+        "b2b",
+    ];
+    let mut plain = 0;
+    for [a, b, c] in parts.iter().flat_map(|a| parts.iter().flat_map(move |b| parts.map(|c| [a, b, c]))) {
+        for text in
+            [a.to_string(), format!("{a}-{b}"), format!("{a}-{b}-{c}"), format!("{a}-{b}-{c}-{a}-{b}")]
+        {
+            if are_plain_names(text.as_bytes()) {
+                plain += 1;
+                let found = with_value(text.as_bytes(), |value| read(value, &mut Steps::new(10_000)));
+                assert_eq!(found, None, "{text}");
+            }
+        }
+    }
+    assert!(plain > 1_000, "only {plain} were plain");
+    for text in ["1--", "-1", "a-", "1-true", "a-or-1", "select-1", "1e5-1", ""] {
+        assert!(!are_plain_names(text.as_bytes()), "{text}");
+    }
+}
+
 fn run(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
+    with_value(bytes, |value| (DETECTOR.inspect)(value, steps))
+}
+
+fn with_value<R>(bytes: &[u8], ask: impl FnOnce(&Value<'_>) -> R) -> R {
     let field = Field {
         location: Location::QueryString,
         part: Part::Value,
@@ -177,7 +205,7 @@ fn run(bytes: &[u8], steps: &mut Steps) -> Option<Finding> {
     };
     static NO_WORDS: LazyLock<Words> = LazyLock::new(|| Words::new(&[]));
     let features = NO_WORDS.features(bytes);
-    (DETECTOR.inspect)(&Value { field: &field, bytes, features, word: true }, steps)
+    ask(&Value { field: &field, bytes, features, word: true })
 }
 
 /// A small generator of numbers, so that a failure repeats.
