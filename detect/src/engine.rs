@@ -186,6 +186,7 @@ pub(crate) struct Inspection<'e> {
     nesting: usize,
     limited: bool,
     signals: Signals,
+    findings: usize,
     trace: Option<Vec<Form>>,
     /// The decoders of the form that comes next; kept only for a trace.
     decoders: Vec<&'static str>,
@@ -203,6 +204,7 @@ impl<'e> Inspection<'e> {
             nesting: 0,
             limited: false,
             signals: Signals::default(),
+            findings: 0,
             trace: None,
             decoders: Vec::new(),
             collected: None,
@@ -212,6 +214,16 @@ impl<'e> Inspection<'e> {
     /// Whether forms are listed.
     pub(crate) fn traces(&self) -> bool {
         self.trace.is_some()
+    }
+
+    /// Whether each form or value counts, since they are listed.
+    pub(crate) fn lists(&self) -> bool {
+        self.trace.is_some() || self.collected.is_some()
+    }
+
+    /// How often something was found, whether it was kept or not.
+    pub(crate) fn findings(&self) -> usize {
+        self.findings
     }
 
     /// Says which decoders lead to the form that comes next.
@@ -368,6 +380,7 @@ impl<'e> Inspection<'e> {
 
     /// Adds a finding that no value detector made.
     pub(crate) fn signal(&mut self, signal: Signal) {
+        self.findings = self.findings.saturating_add(1);
         self.signals.push(signal, self.engine.budgets.signals);
     }
 

@@ -108,6 +108,34 @@ fn every_tag_is_raised_by_a_vector() -> anyhow::Result<()> {
 }
 
 #[test]
+fn what_comes_again_in_a_document_is_found_wherever_it_stands() {
+    let names = |body: &str| -> Vec<String> {
+        let signals = Engine::default().inspect(&json(body.as_bytes()));
+        let named = signals.iter().filter(|signal| !signal.name.is_empty());
+        named.map(|signal| String::from_utf8_lossy(&signal.name).into_owned()).collect()
+    };
+    let text = "<script>alert(1)</script>";
+    let body = format!(
+        r#"[{{"a":"x"}},{{"a":"{text}"}},{{"a":"x"}},{{"b":"{text}"}},{{"b":"x"}},{{"c":"{text}"}}]"#
+    );
+    assert_eq!(names(&body), ["a", "b", "c"]);
+    // A comparison is asked for under some keys, and an attack under others.
+    assert_eq!(names(r#"[{"filter":"7=7"},{"filter":"7=7"},{"page":"7=7"},{"filter":"7=7"}]"#), ["page"]);
+}
+
+#[test]
+fn parameters_that_come_again_are_all_listed() {
+    let listed = Engine::default().post_parameters(&json(br#"[{"a":"x"},{"a":"x"},{"a":"x"}]"#));
+    assert_eq!(listed, vec![(b"a".to_vec(), b"x".to_vec()); 3]);
+}
+
+fn json(body: &[u8]) -> Request<'_> {
+    const HEADERS: &[Header<'_>] = &[Header { name: b"content-type", value: b"application/json" }];
+    let body = Body { bytes: body, truncated: false };
+    Request { method: b"POST", headers: HEADERS, body, ..Request::default() }
+}
+
+#[test]
 fn patches_are_off_until_switched_on() {
     let headers = [Header { name: b"x-middleware-subrequest", value: b"middleware" }];
     let signals = Engine::default().inspect(&Request { headers: &headers, ..Request::default() });

@@ -38,19 +38,28 @@ pub(crate) fn json(bytes: &[u8], field: &Field<'_>, inspection: &mut Inspection<
     let depth = inspection.budgets().depth;
     let mut envelope = graphql::Envelope::default();
     let mut keys = Keys::default();
+    let mut strings = Strings::default();
     let end = json::walk(bytes, depth, &mut |token| {
         let name = if token.name.is_empty() { field.name } else { token.name };
         let inner = Field { part: token.part, name, raw: token.text, ..*field };
         if token.part != Part::Value {
-            // A trace shows what the parser reads, which is all of them.
-            let again = name == token.text && keys.repeats(name) && !inspection.traces();
+            // Where everything is listed, all of them are wanted.
+            let itself = std::ptr::eq(name, token.text);
+            let again = itself && keys.repeats(name) && !inspection.lists();
             return if again { inspection.repeated() } else { inspection.field(&inner) };
         }
         envelope.string(name, token.text);
         let operations = if name == b"query" { query(&inner, inspection) } else { None };
         match operations {
             Some(operations) => envelope.document(operations),
-            None => document_or_text(&inner, inspection),
+            None if strings.knows(name, token.text) && !inspection.lists() => inspection.repeated(),
+            None => {
+                let before = inspection.findings();
+                document_or_text(&inner, inspection);
+                if inspection.findings() == before {
+                    strings.keep(name, token.text);
+                }
+            }
         }
     });
     envelope.finish(field.location, inspection);
@@ -87,6 +96,63 @@ impl Keys {
             kept.length = length;
         }
         false
+    }
+}
+
+/// Short strings that have been handed on, each with the key that it stood under, and in which nothing was found: what
+/// the elements of an array say is mostly one of a few things.
+struct Strings {
+    kept: [Kept; 32],
+}
+
+#[derive(Clone, Copy)]
+struct Kept {
+    /// The key, and the string behind it.
+    bytes: [u8; 62],
+    key: u8,
+    length: u8,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        Self { kept: [Kept { bytes: [0; 62], key: 0, length: 0 }; 32] }
+    }
+}
+
+impl Strings {
+    /// Whether `text` came under `key` before.
+    fn knows(&self, key: &[u8], text: &[u8]) -> bool {
+        self.kept.get(Self::slot(key, text)).is_some_and(|kept| {
+            let (from, to) = (usize::from(kept.key), usize::from(kept.length));
+            kept.bytes.get(from..to).is_some_and(|kept| kept == text)
+                && kept.bytes.get(..from).is_some_and(|kept| kept == key)
+        })
+    }
+
+    /// Keeps `text` in the place of another, if it is short.
+    fn keep(&mut self, key: &[u8], text: &[u8]) {
+        let (Some(place), Ok(from)) = (self.kept.get_mut(Self::slot(key, text)), u8::try_from(key.len()))
+        else {
+            return;
+        };
+        let mut kept = Kept { key: from, ..*place };
+        if let Some((name, rest)) = kept.bytes.split_at_mut_checked(key.len())
+            && let Some(room) = rest.get_mut(..text.len())
+            && let Ok(length) = u8::try_from(text.len())
+        {
+            name.copy_from_slice(key);
+            room.copy_from_slice(text);
+            kept.length = from + length;
+            *place = kept;
+        }
+    }
+
+    fn slot(key: &[u8], text: &[u8]) -> usize {
+        let [first, last] = [text.first(), text.last()].map(|byte| byte.copied().unwrap_or_default());
+        let [long, under] = [text.len(), key.len()].map(|length| u8::try_from(length).unwrap_or(u8::MAX));
+        let mixed = u32::from_le_bytes([first, last, long, under]).wrapping_mul(0x9e37_79b1);
+        // The upper bits are the best mixed: as many as number the places.
+        usize::try_from(mixed >> 27).unwrap_or_default()
     }
 }
 

@@ -104,6 +104,7 @@ impl<'a> Walker<'a> {
                     if !closed {
                         return End::Cut;
                     }
+                    expect = self.mark(expect);
                 }
                 (Expect::Value, b'{' | b'[') => {
                     if self.stack.len() >= self.depth {
@@ -118,27 +119,14 @@ impl<'a> Walker<'a> {
                         return End::Broken(at);
                     }
                     self.cursor.skip(1);
-                    expect = Expect::Next;
+                    expect = self.mark(Expect::Next);
                 }
-                (Expect::Next, b',') => {
-                    self.cursor.skip(1);
-                    expect = if self.stack.last().is_some_and(|frame| frame.is_object) {
-                        Expect::Key
-                    } else {
-                        Expect::Value
-                    };
-                    self.blank();
-                    self.sloppy |= matches!(self.cursor.peek(), Some(b'}' | b']'));
-                }
-                (Expect::Colon, b':') => {
-                    self.cursor.skip(1);
-                    expect = Expect::Value;
-                }
+                (Expect::Next, b',') | (Expect::Colon, b':') => expect = self.mark(expect),
                 (Expect::Value, _) => {
                     if !self.literal() {
                         return End::Broken(at);
                     }
-                    expect = Expect::Next;
+                    expect = self.mark(Expect::Next);
                 }
                 (Expect::Key, _) => {
                     let text = self.cursor.take_while(is_bare);
@@ -156,14 +144,31 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// Takes the comma or colon that is expected, where it stands here, as it mostly does at once; says what comes next.
+    #[inline]
+    fn mark(&mut self, expect: Expect) -> Expect {
+        match (expect, self.cursor.peek(), self.stack.last()) {
+            (Expect::Colon, Some(b':'), _) => {
+                self.cursor.skip(1);
+                Expect::Value
+            }
+            (Expect::Next, Some(b','), Some(frame)) => {
+                let next = if frame.is_object { Expect::Key } else { Expect::Value };
+                self.cursor.skip(1);
+                self.blank();
+                self.sloppy |= matches!(self.cursor.peek(), Some(b'}' | b']'));
+                next
+            }
+            _ => expect,
+        }
+    }
+
     /// Hands on a key or a string, and says what comes after it.
     fn text(&mut self, expect: Expect, text: Cow<'a, [u8]>, visit: &mut dyn FnMut(Token<'_>)) -> Expect {
         if expect == Expect::Key {
             visit(Token { part: Part::Name, name: &text, text: &text });
             // The one path of two keys that reaches what neither key does.
-            let parent =
-                key_in_force(self.stack.get(..self.stack.len().saturating_sub(1)).unwrap_or_default());
-            if &*text == b"prototype" && parent == b"constructor" {
+            if &*text == b"prototype" && self.parent() == b"constructor" {
                 visit(Token { part: Part::Name, name: &text, text: b"constructor.prototype" });
             }
             if let Some(frame) = self.stack.last_mut() {
@@ -176,10 +181,31 @@ impl<'a> Walker<'a> {
         Expect::Next
     }
 
+    /// The key in force around the innermost container.
+    fn parent(&self) -> &[u8] {
+        key_in_force(self.stack.get(..self.stack.len().saturating_sub(1)).unwrap_or_default())
+    }
+
     /// Takes a quoted string; also says whether its closing quote was there.
+    #[inline]
     fn string(&mut self, quote: u8) -> (Cow<'a, [u8]>, bool) {
         self.sloppy |= quote == b'\'';
         self.cursor.skip(1);
+        let rest = self.cursor.rest();
+        // Most strings have no escape.
+        if let Some(end) = find_either(quote, b'\\', rest)
+            && rest.get(end) == Some(&quote)
+            && let Some(text) = rest.get(..end)
+        {
+            self.cursor.skip(end + 1);
+            return (Cow::Borrowed(text), true);
+        }
+        self.escaped_string(quote)
+    }
+
+    /// The same behind the opening quote.
+    #[inline(never)]
+    fn escaped_string(&mut self, quote: u8) -> (Cow<'a, [u8]>, bool) {
         let start = self.cursor.at();
         let mut escaped = false;
         loop {
@@ -264,8 +290,20 @@ fn key_in_force<'s>(stack: &'s [Frame<'_>]) -> &'s [u8] {
 }
 
 fn is_bare(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'-' | b'+' | b'.' | b'@') || byte >= 0x80
+    BARE[usize::from(byte)]
 }
+
+/// Bytes of names, numbers and words without quotes.
+const BARE: [bool; 256] = {
+    let mut bare = [true; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        bare[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'-' | b'+' | b'.' | b'@');
+        byte += 1;
+    }
+    bare
+};
 
 fn text(raw: &[u8], escaped: bool) -> Cow<'_, [u8]> {
     if escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) }
