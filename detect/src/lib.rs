@@ -25,6 +25,7 @@ mod features;
 pub mod fuzzing;
 mod input;
 mod lists;
+mod memo;
 mod patches;
 mod possible;
 mod request;
@@ -38,6 +39,7 @@ pub use crate::budget::Budgets;
 pub use crate::engine::Engine;
 #[doc(hidden)]
 pub use crate::engine::Form;
+pub use crate::memo::{Looked, Memo};
 pub use crate::patches::{Patch, UnknownPatch};
 pub use crate::request::{Body, Header, Request, Response};
 pub use crate::signal::{Kind, Location, Signal, Signals, Tag};

@@ -1,21 +1,18 @@
 //! Judging in the filter itself: the engine, and what the agent says about when its findings are enough.
 
 mod facts;
-mod memo;
 mod poll;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use portcullis_detect::{Engine, Header, Kind, Request, Signals, Tag};
+use portcullis_detect::{Engine, Header, Kind, Memo, Request, Signals, Tag};
 
 use crate::config;
 use crate::headers::Headers;
 use crate::host::Host;
 use crate::message::{Body, Extent, Facts as Seen};
-
-use memo::Memo;
 
 pub(crate) use facts::{Block, Facts};
 pub(crate) use poll::{News, Poll, Purpose};
@@ -91,7 +88,7 @@ impl Local {
         let request = View::new(&seen.headers);
         let request = request.request(seen, body);
         let looked = self.memo.borrow().look(request.headers);
-        let found = Found::of(&engine.inspect_unknown(&request, looked.known));
+        let found = Found::of(&engine.inspect_unknown(&request, looked.known()));
         if found.tags.is_empty() {
             self.memo.borrow_mut().learn(request.headers, &looked);
         }

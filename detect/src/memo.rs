@@ -7,11 +7,14 @@
 //! A value is kept when it comes for the second time: request ids and tokens, which come once, then displace nothing. A
 //! client that sends values in order to displace others makes requests slower, never less looked at.
 
-use portcullis_detect::Header;
+use crate::request::Header;
 
-/// A table of headers; each has one place in it.
+/// A table of headers in which one engine found nothing; each has one place in it, and all of them have 256 KiB at most.
+///
+/// It is of use to [`Engine::inspect_unknown`](crate::Engine::inspect_unknown), and good for the engine that found nothing
+/// and no other.
 #[derive(Debug)]
-pub(super) struct Memo {
+pub struct Memo {
     places: Vec<Place>,
 }
 
@@ -41,10 +44,16 @@ impl Kept {
 
 /// What was looked up of one request.
 #[derive(Debug)]
-pub(super) struct Looked {
+pub struct Looked {
     hashes: [u64; MOST],
-    /// A bit for each header that is known.
-    pub(super) known: u64,
+    known: u64,
+}
+
+impl Looked {
+    /// The headers that are known, a bit each from the first one on.
+    pub fn known(&self) -> u64 {
+        self.known
+    }
 }
 
 impl Default for Memo {
@@ -55,7 +64,7 @@ impl Default for Memo {
 
 impl Memo {
     /// Looks for headers that are known.
-    pub(super) fn look(&self, headers: &[Header<'_>]) -> Looked {
+    pub fn look(&self, headers: &[Header<'_>]) -> Looked {
         let mut looked = Looked { hashes: [0; MOST], known: 0 };
         for (index, (header, hash)) in headers.iter().zip(&mut looked.hashes).enumerate() {
             *hash = hash_of(header);
@@ -67,7 +76,7 @@ impl Memo {
     }
 
     /// Takes down the headers of a request in which nothing was found.
-    pub(super) fn learn(&mut self, headers: &[Header<'_>], looked: &Looked) {
+    pub fn learn(&mut self, headers: &[Header<'_>], looked: &Looked) {
         for (index, (header, hash)) in headers.iter().zip(looked.hashes).enumerate() {
             if looked.known >> index & 1 == 1 || header.name.len() + header.value.len() > LONGEST {
                 continue;
