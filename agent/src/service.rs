@@ -20,7 +20,7 @@ use crate::contexts::{Context, Contexts};
 use crate::counters::Counters;
 use crate::debug_log::{self, DebugLog, Level};
 use crate::ids::RequestId;
-use crate::inspector::{Awaited, Course, Inspected, Inspector, Recording, Responded, SITE_FLAGGED};
+use crate::inspector::{Awaited, Course, Effort, Inspected, Inspector, Recording, Responded, SITE_FLAGGED};
 use crate::memory::Memory;
 use crate::outlets::Outlets;
 use crate::record::{Answered, Record};
@@ -29,6 +29,10 @@ use crate::state::Keeping;
 
 /// Messages up to this size are inspected where they are read: handing one over costs more than inspecting it.
 const INLINE_BYTES: usize = 4 * 1024;
+
+/// Requests up to this size are looked at briefly where they are, before they are handed over: for most of them that is
+/// enough, and a thread that reads sockets need not share its core with one that inspects.
+const BRIEF_BYTES: usize = 96 * 1024;
 
 /// Answers calls, whatever language they come in.
 #[derive(Debug)]
@@ -104,9 +108,20 @@ impl Service {
     }
 
     /// Judges `request`, of `size` bytes, within `time`, under the same rules as [`pre_request`](Self::pre_request).
+    ///
+    /// One that is not very large is looked at briefly first.
     pub async fn inspect<T: Ask>(self: &Arc<Self>, request: Arc<T>, size: usize, time: Duration) -> Answer {
+        let mut effort = Effort::Whole;
+        if (INLINE_BYTES + 1..=BRIEF_BYTES).contains(&size) {
+            let started = Instant::now();
+            if let Some(inspected) = request.with_request(|request| self.inspected(request, Effort::Brief)) {
+                return self.told(inspected, started).await;
+            }
+            effort = Effort::Rest;
+        }
         let work = move |service: &Self| {
-            Ok::<_, std::convert::Infallible>(request.with_request(|request| service.inspected(request)))
+            let inspected = request.with_request(|request| service.inspected(request, effort));
+            Ok::<_, std::convert::Infallible>(inspected.unwrap_or_else(Inspected::faulted))
         };
         match self.decide(size, time, work).await {
             Ok(answer) => answer,
@@ -138,14 +153,19 @@ impl Service {
         } else {
             Ok(Inspected::not(NotInspected::Overloaded))
         };
-        let answer = self.settle(inspected?);
+        Ok(self.told(inspected?, started).await)
+    }
+
+    /// The answer to a request that was taken in at `started`, and all that follows from it.
+    async fn told(&self, inspected: Inspected, started: Instant) -> Answer {
+        let answer = self.settle(inspected);
         if let Answer::Judged(judged) = &answer
             && is_about_a_flag(&judged.verdict)
         {
             self.keeping.settled().await;
         }
         self.counters.decision.add(started.elapsed());
-        Ok(answer)
+        answer
     }
 
     /// Takes the report of a response together with its request.
@@ -350,15 +370,16 @@ impl Service {
     fn judge(&self, message: &[u8]) -> Result<Inspected, DecodeError> {
         let message = RpcMsgIn::decode(message)?;
         self.debug.input(&message, || self.redactions());
-        Ok(request::with_message(&message, |request| self.inspected(request)))
+        let inspected = request::with_message(&message, |request| self.inspected(request, Effort::Whole));
+        Ok(inspected.unwrap_or_else(Inspected::faulted))
     }
 
-    fn inspected(&self, request: &request::Request<'_>) -> Inspected {
-        let inspected = self.inspector.inspect(request);
+    fn inspected(&self, request: &request::Request<'_>, effort: Effort) -> Option<Inspected> {
+        let inspected = self.inspector.inspect_with(request, effort)?;
         if self.debug.blocked > Level::Off || self.debug.inspection > Level::Off {
             self.log(request, &inspected);
         }
-        inspected
+        Some(inspected)
     }
 
     /// Does what follows from an answer that is given. One that came too late never gets here.

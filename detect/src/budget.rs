@@ -90,6 +90,11 @@ impl Steps {
         }
     }
 
+    /// Refuses any further step.
+    pub(crate) fn spend(&mut self) {
+        (self.left, self.exhausted) = (0, true);
+    }
+
     /// Whether a detector was refused a step.
     pub(crate) fn exhausted(&self) -> bool {
         self.exhausted

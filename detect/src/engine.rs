@@ -132,10 +132,18 @@ impl Engine {
     /// header's value depends on these two alone; whatever is asked of headers together is asked all the same.
     pub fn inspect_unknown(&self, request: &Request<'_>, known: u64) -> Signals {
         let mut inspection = Inspection::new(self);
-        detectors::inspect_request(request, &mut inspection);
-        patches::inspect(&self.patches, request, &mut inspection);
-        input::walk_unknown(request, known, &mut inspection);
+        inspection.request(request, known);
         inspection.finish()
+    }
+
+    /// Does the same if it takes no more than so many `steps`; none where it takes more, or the body's content coding is to
+    /// be undone. Then nothing is known of the request, and it is to be inspected by somebody who has more time.
+    pub fn inspect_briefly(&self, request: &Request<'_>, known: u64, steps: usize) -> Option<Signals> {
+        let mut inspection = Inspection::new(self);
+        inspection.steps = Steps::new(steps.min(self.budgets.steps));
+        inspection.brief = true;
+        inspection.request(request, known);
+        (!inspection.steps.exhausted()).then(|| inspection.finish())
     }
 
     /// The parameters of the body, name and value, as an application reads them from a form, JSON, multipart or XML; within
@@ -185,6 +193,8 @@ pub(crate) struct Inspection<'e> {
     decoded_bytes: usize,
     nesting: usize,
     limited: bool,
+    /// Whether there is no time for what no steps are counted of.
+    brief: bool,
     signals: Signals,
     findings: usize,
     trace: Option<Vec<Form>>,
@@ -203,12 +213,27 @@ impl<'e> Inspection<'e> {
             decoded_bytes: 0,
             nesting: 0,
             limited: false,
+            brief: false,
             signals: Signals::default(),
             findings: 0,
             trace: None,
             decoders: Vec::new(),
             collected: None,
         }
+    }
+
+    fn request(&mut self, request: &Request<'_>, known: u64) {
+        detectors::inspect_request(request, self);
+        patches::inspect(&self.engine.patches, request, self);
+        input::walk_unknown(request, known, self);
+    }
+
+    /// Whether there is time to undo a content coding: where there is none, no verdict comes of it.
+    pub(crate) fn may_inflate(&mut self) -> bool {
+        if self.brief {
+            self.steps.spend();
+        }
+        !self.brief
     }
 
     /// Whether forms are listed.

@@ -129,6 +129,19 @@ fn parameters_that_come_again_are_all_listed() {
     assert_eq!(listed, vec![(b"a".to_vec(), b"x".to_vec()); 3]);
 }
 
+#[test]
+fn a_brief_look_says_the_same_or_nothing() {
+    let engine = Engine::default();
+    for body in [r#"{"a":"fine"}"#, r#"{"a":"<script>alert(1)</script>"}"#, "{", ""] {
+        let request = json(body.as_bytes());
+        assert_eq!(engine.inspect_briefly(&request, 0, 1_000), Some(engine.inspect(&request)), "{body}");
+    }
+    let long = format!(r#"{{"a":"{}"}}"#, "sleep(1) or ".repeat(200));
+    assert_eq!(engine.inspect_briefly(&json(long.as_bytes()), 0, 100), None);
+    // To inflate takes time of which no steps are counted.
+    assert_eq!(engine.inspect_briefly(&json(b"\x1f\x8b\x08 and so on"), 0, 1_000_000), None);
+}
+
 fn json(body: &[u8]) -> Request<'_> {
     const HEADERS: &[Header<'_>] = &[Header { name: b"content-type", value: b"application/json" }];
     let body = Body { bytes: body, truncated: false };

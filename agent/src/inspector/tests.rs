@@ -85,6 +85,19 @@ fn inspects_the_share_it_is_told_to() {
 }
 
 #[test]
+fn a_brief_look_that_was_in_vain_is_in_the_sample() {
+    let sampling = inspector("{}", &["--sample-percent=50"]);
+    let body = portcullis_detect::Body { bytes: &b"<a b=".repeat(16_000), truncated: false };
+    let dear = Request { seen: Seen { method: b"POST", body, ..Seen::default() }, ..Request::default() };
+    let briefly = |request: &Request<'_>| sampling.inspect_with(request, Effort::Brief);
+    assert_eq!(briefly(&dear).map(|inspected| inspected.course), Some(Course::Unsampled));
+    assert!(briefly(&dear).is_none());
+    let rest = sampling.inspect_with(&dear, Effort::Rest).map(|inspected| inspected.course);
+    assert_eq!(rest, Some(Course::Inspected));
+    assert_eq!(briefly(&request(b"/")).map(|inspected| inspected.course), Some(Course::Unsampled));
+}
+
+#[test]
 fn adds_the_operators_headers() {
     let adding = inspector("{}", &["--custom-request-headers=X-Waf:$AgentResponse $TagList"]);
     let headers = judged(adding.inspect(&request(ATTACK))).headers;

@@ -74,6 +74,34 @@ async fn judges_small_and_large_requests() {
     assert_eq!(service.counters.queued.now().count(), 2);
 }
 
+/// A request with this body, kept as the proxy keeps one.
+struct Posted(Vec<u8>);
+
+impl Ask for Posted {
+    fn with_request<R>(&self, judge: impl FnOnce(&request::Request<'_>) -> R) -> R {
+        let headers = [Header { name: b"content-type", value: b"text/plain" }];
+        let body = portcullis_detect::Body { bytes: &self.0, truncated: false };
+        let seen =
+            portcullis_detect::Request { method: b"POST", headers: &headers, body, ..Default::default() };
+        judge(&request::Request { seen, ..request::Request::default() })
+    }
+}
+
+#[tokio::test]
+async fn what_is_soon_judged_is_not_handed_over() {
+    let service = Service::testing(1, Duration::from_secs(60));
+    let inspect = async |text: &str, size: usize| {
+        let body = text.repeat(size / text.len()).into_bytes();
+        let answer = service.inspect(Arc::new(Posted(body)), size, Duration::from_secs(60)).await;
+        assert!(matches!(answer, Answer::Judged(_)));
+        service.counters.queued.now().count()
+    };
+    assert_eq!(inspect("The parcel came on Tuesday. ", 60_000).await, 0);
+    assert_eq!(inspect("<a b=", BRIEF_BYTES).await, 1);
+    assert_eq!(inspect("The parcel came on Tuesday. ", 2 * BRIEF_BYTES).await, 2);
+    assert_eq!(service.counters.requests(), 3);
+}
+
 #[tokio::test]
 async fn says_so_when_there_is_no_room() {
     let service = Service::testing(0, Duration::from_secs(60));

@@ -48,10 +48,13 @@ fn inflate<'a>(bytes: &'a [u8], codings: &[u8], cut: Cut, inspection: &mut Inspe
     let budgets = inspection.budgets();
     let by_ratio = bytes.len().saturating_mul(budgets.inflate_ratio).max(SMALLEST_CAP);
     let cap = budgets.inflated_bytes.min(by_ratio);
-    let inflated = match Coding::sniffed(bytes) {
-        _ if !codings.is_empty() && !codings.eq_ignore_ascii_case(b"identity") => {
-            inflate::undo(bytes, codings, cap)
-        }
+    let declared = !codings.is_empty() && !codings.eq_ignore_ascii_case(b"identity");
+    let sniffed = Coding::sniffed(bytes);
+    if (declared || sniffed.is_some()) && !inspection.may_inflate() {
+        return Cow::Borrowed(b"");
+    }
+    let inflated = match sniffed {
+        _ if declared => inflate::undo(bytes, codings, cap),
         Some(coding) => coding.decode(bytes, cap),
         None => return Cow::Borrowed(bytes),
     };
