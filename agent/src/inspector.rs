@@ -21,6 +21,7 @@ use crate::client::Clients;
 use crate::clock;
 use crate::headers::{Facts as Filling, TemplateError, Templates};
 use crate::ids::Ids;
+use crate::known;
 use crate::local::{self, Circumstances, Every};
 use crate::record::{Author, Found, Record};
 use crate::request::Request;
@@ -211,11 +212,11 @@ impl Inspector {
         let now = clock::millis();
         // A fault in the engine must cost one verdict, not a thread and whatever else runs on it.
         let judge = || {
-            let engine = &snapshot.engine;
-            let signals = match effort {
-                Effort::Brief => engine.inspect_briefly(&request.seen, 0, BRIEF_STEPS)?,
-                Effort::Whole | Effort::Rest => engine.inspect(&request.seen),
-            };
+            let engine = (&snapshot.engine, snapshot.number);
+            let signals = known::inspect(engine, &request.seen, |engine, known| match effort {
+                Effort::Brief => engine.inspect_briefly(&request.seen, known, BRIEF_STEPS),
+                Effort::Whole | Effort::Rest => Some(engine.inspect_unknown(&request.seen, known)),
+            })?;
             // Read once more, without looking for anything: only where a rule asks for it.
             let post = match policy.needs().post {
                 true => post_parameters(&snapshot.engine, &request.seen),

@@ -22,6 +22,7 @@ pub mod health;
 pub mod ids;
 pub mod inspect;
 pub mod inspector;
+mod known;
 pub mod latency;
 pub mod lines;
 pub mod listen;

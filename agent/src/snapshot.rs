@@ -1,5 +1,7 @@
 //! What a request is judged by, as one immutable value.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use portcullis_config::Settings;
 use portcullis_detect::{Budgets, Engine, UnknownPatch};
 use portcullis_policy::{Policy, PolicyError};
@@ -22,7 +24,11 @@ pub struct Snapshot {
     pub countries: Option<Countries>,
     /// Tells whether the policy's files have changed since.
     pub fingerprint: u64,
+    /// Tells it from every other of this process.
+    pub number: u64,
 }
+
+static MADE: AtomicU64 = AtomicU64::new(1);
 
 /// Why there is no new snapshot.
 #[derive(Debug, Error)]
@@ -60,12 +66,16 @@ impl Snapshot {
         let policy = policy.unwrap_or_default();
         let engine = Engine::new(budgets).with_patches(policy.patches())?;
         let fingerprint = files.map(|files| files.fingerprint()).unwrap_or_default();
-        Ok(Self { engine, policy, countries, fingerprint })
+        Ok(Self { engine, policy, countries, fingerprint, number: number() })
     }
 
     /// One that judges by `policy` alone.
     #[cfg(test)]
     pub(crate) fn testing(policy: Policy) -> Self {
-        Self { engine: Engine::default(), policy, countries: None, fingerprint: 0 }
+        Self { engine: Engine::default(), policy, countries: None, fingerprint: 0, number: number() }
     }
+}
+
+fn number() -> u64 {
+    MADE.fetch_add(1, Ordering::Relaxed)
 }
