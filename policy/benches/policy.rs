@@ -149,6 +149,18 @@ fn counters(criterion: &mut Criterion) {
     criterion.bench_function("count/1000000 clients", |bencher| {
         bencher.iter(|| black_box(state.tally(next(), "attacks", NOW)));
     });
+    // Those that attack again and again are counted in a table of their own.
+    let known = State::new(StateLimits::default(), &Secret::new(b"bench"));
+    for now in [NOW, NOW + 15_000, NOW + 30_000] {
+        for index in 0..CLIENTS {
+            black_box(known.tally(client(index), "attacks", now));
+        }
+    }
+    criterion.bench_function("count/1000000 clients that came three times", |bencher| {
+        bencher.iter(|| black_box(known.tally(next(), "attacks", NOW + 30_000)));
+    });
+    println!("{} bytes for {} of them", known.usage().bytes, known.usage().counters);
+    drop(known);
     let policy = Policy::default();
     let request = Request { target: b"/?id=1'+or+'1'='1", headers: HEADERS, ..Request::default() };
     let signals = Engine::default().inspect(&request);

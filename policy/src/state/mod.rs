@@ -1,6 +1,5 @@
 //! What earlier requests left behind: counts, flags and rates, in bounded memory, by client.
 
-mod blocks;
 mod client;
 mod counter;
 mod counters;
@@ -38,11 +37,11 @@ use self::table::Entry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateLimits {
     /// Counts of a signal from a client; a client that attacks has one, and one more for each signal with a threshold of
-    /// its own. About 45 bytes each; 75 where the signal came at more than two times within the hour.
+    /// its own. About 45 bytes each; 80 where the signal came at more than two times within the hour.
     pub counters: usize,
     /// Flagged clients. About 70 bytes each.
     pub flags: usize,
-    /// Clients that a rate limit counts. 66 bytes each.
+    /// Clients that a rate limit counts. About 70 bytes each.
     pub rates: usize,
 }
 
@@ -53,7 +52,7 @@ impl Default for StateLimits {
 }
 
 /// What earlier requests left behind. Shared by all threads: each client is in one of many parts, and each part has its
-/// own lock, held for less than a microsecond.
+/// own lock, held for less than a microsecond but for the few times that the part grows.
 pub struct State {
     shards: Box<[Mutex<Shard>]>,
     /// Keys the hashes, so that nobody outside can aim at one part.
@@ -320,7 +319,7 @@ impl State {
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
-        // Neither the bits that choose a bucket within a table nor those that tell its entries apart.
+        // Not the bits that tell the entries of a table apart.
         let at = (hash >> 40) as usize & (SHARDS - 1);
         match self.shards.get(at) {
             Some(shard) => locked(shard),
@@ -360,7 +359,16 @@ pub(crate) struct RateOf {
 
 /// The number under which a signal is counted.
 pub(crate) fn signal_id(name: &str) -> u32 {
-    let hash = journal::checksum(name.to_ascii_uppercase().as_bytes());
+    let mut upper = [0; 64];
+    let hash = match upper.get_mut(..name.len()) {
+        // This is done for every count: a name of a common length needs no memory.
+        Some(upper) => {
+            upper.copy_from_slice(name.as_bytes());
+            upper.make_ascii_uppercase();
+            journal::checksum(upper)
+        }
+        None => journal::checksum(name.to_ascii_uppercase().as_bytes()),
+    };
     u32::try_from(hash & u64::from(u32::MAX)).unwrap_or_default()
 }
 
