@@ -22,26 +22,26 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     // A command of its own: it asks nothing of an agent's configuration.
     if let Some(("inspect", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return end(inspect::run(rest).and_then(tell));
+        return end(inspect::run(rest).and_then(|text| tell(&text)));
     }
     let asked = |names: &[&str]| {
         args.iter().any(|arg| names.contains(&arg.trim_start_matches('-')) && arg.starts_with('-'))
     };
     if asked(&["help", "h", "usage"]) {
-        return end(tell(format!("{USAGE}{}", portcullis_config::usage())));
+        return end(tell(&format!("{USAGE}{}", portcullis_config::usage())));
     }
     if asked(&["version", "v"]) {
-        return end(tell(concat!("portcullis-agent ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
+        return end(tell(concat!("portcullis-agent ", env!("CARGO_PKG_VERSION"), "\n")));
     }
     // Needs no agent's configuration.
     if let Some((_, words)) = args.split_first().filter(|(first, _)| *first == "policy") {
-        return end(policy_command::run(words).and_then(tell));
+        return end(policy_command::run(words).and_then(|text| tell(&text)));
     }
     let result = config::from_process(args.clone()).map_err(anyhow::Error::from).and_then(|resolved| {
         let words: Vec<&str> = resolved.words.iter().map(String::as_str).collect();
         match words.as_slice() {
             [] => serve::run(&resolved, args),
-            ["check-config"] => check_config::run(&resolved).and_then(tell),
+            ["check-config"] => check_config::run(&resolved).and_then(|text| tell(&text)),
             [word, ..] => anyhow::bail!("unknown command {word:?}; try --help"),
         }
     });
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 /// Prints what a command has to say; a reader that has seen enough, as `head` has, is no failure.
-fn tell(text: String) -> anyhow::Result<()> {
+fn tell(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write"),
         _ => Ok(()),
