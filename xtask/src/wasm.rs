@@ -2,9 +2,11 @@
 //!
 //! The compiler comes from the active toolchain where it has the target `wasm32-unknown-unknown`, or from Debian's
 //! `rustc-web`, which builds the standard library from `rust-web-src`; see [`toolchain`]. The build's module is then
-//! finished by [`exports`]: entry points that the SDK cannot express are put in place, unused ones are dropped.
+//! finished by [`exports`]: entry points that the SDK cannot express are put in place, unused ones are dropped; and by
+//! [`fence`], which spares Envoy's compiler work.
 
 mod exports;
+mod fence;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -86,5 +88,5 @@ fn root() -> Result<PathBuf> {
 
 const OUTPUT: &str = "target/wasm/filter.wasm";
 
-/// Envoy compiles the module once a worker, and it is fetched over networks.
+/// Envoy compiles the module before it serves, and it is fetched over networks.
 const MAX_BYTES: usize = 2_000_000;

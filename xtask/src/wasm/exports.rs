@@ -3,6 +3,8 @@
 use anyhow::{Result, bail, ensure};
 use walrus::{Module, ModuleConfig};
 
+use super::fence;
+
 /// Puts the filter's own entry points in place of the SDK's and drops what the filter does not use.
 ///
 /// An export `portcullis_on_X` becomes `proxy_on_X`. The host asks for each callback by name and skips those that are
@@ -29,6 +31,7 @@ pub(super) fn finish(bytes: &[u8]) -> Result<Vec<u8>> {
             "the module lacks the export {name}"
         );
     }
+    fence::raise(&mut module);
     walrus::passes::gc::run(&mut module);
     for import in module.imports.iter() {
         let known = import.module == "env" && import.name.starts_with("proxy_");
