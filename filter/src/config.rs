@@ -70,6 +70,8 @@ pub struct Local {
     pub poll: Duration,
     /// Facts that the agent has not confirmed for so long are not relied upon.
     pub max_age: Duration,
+    /// Longer bodies are left to the agent, as long as it answers.
+    pub max_body: usize,
 }
 
 /// Whether filter state tells of each request.
@@ -230,6 +232,9 @@ impl Local {
             match key.as_str() {
                 "poll_ms" => reader.millis(&name, value, (100, 60_000), &mut self.poll),
                 "max_age_ms" => reader.millis(&name, value, (200, 600_000), &mut self.max_age),
+                "max_body_bytes" => {
+                    reader.size(&name, value, (0, profile::MAX_BODY_LIMIT), &mut self.max_body);
+                }
                 _ => reader.unknown(&name),
             }
         }
@@ -238,7 +243,8 @@ impl Local {
 
 impl Default for Local {
     fn default() -> Self {
-        Self { poll: Duration::from_millis(500), max_age: Duration::from_secs(3) }
+        // About here the agent's native engine gains as much as a question costs.
+        Self { poll: Duration::from_millis(500), max_age: Duration::from_secs(3), max_body: 8 * 1024 }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::metrics::Counter;
 use crate::plugin::Plugin;
 use crate::verdict::{ReplyShape, Verdict};
 
-use body::Collected;
+use body::{Collected, Unseen};
 use response::Plan;
 
 /// The state machine of one request.
@@ -38,6 +38,8 @@ pub struct Stream {
     body: Collected,
     /// What the filter's own engine found.
     found: Found,
+    /// The body that the agent was asked about before the engine has seen it.
+    unseen: Option<Unseen>,
     code: i32,
     ids: Vec<Vec<u8>>,
     response: Plan,
@@ -110,6 +112,7 @@ impl Stream {
             headers: HeadersAt::Host,
             body: Collected::default(),
             found: Found::default(),
+            unseen: None,
             code: NO_VERDICT,
             ids: Vec::new(),
             response: Plan::default(),

@@ -143,4 +143,4 @@ const DEFAULT_FAIL_STATUS: u16 = 503;
 
 /// Half of the smallest buffer limit that gateways ship with (32 KiB): what is collected must fit the host's buffer.
 const DEFAULT_MAX_BODY: usize = 16 * 1024;
-const MAX_BODY_LIMIT: u64 = 1024 * 1024;
+pub(super) const MAX_BODY_LIMIT: u64 = 1024 * 1024;

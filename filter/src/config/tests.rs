@@ -19,7 +19,7 @@ fn reads_every_key() {
             "body": {"mode": "after", "max_bytes": 4096, "content_types": ["Text/"], "skip_paths": ["/up/"]},
             "metrics_prefix": "waf_1", "filter_state": false, "log_level": "error", "route_metadata": true,
             "breaker": {"failures": 2, "pause_ms": 100, "max_pause_ms": 5000},
-            "local": {"poll_ms": 1000, "max_age_ms": 9000},
+            "local": {"poll_ms": 1000, "max_age_ms": 9000, "max_body_bytes": 0},
             "report": {"enabled": false, "min_status": 500, "slow_ms": 2000, "large_bytes": 10, "headers": ["*"]},
             "fingerprints": {"ja3": "a.ja3", "ja4": "a.ja4", "cipher": "a.cipher"},
             "profiles": {"slow": {"timeout_ms": 2000}},
@@ -39,7 +39,7 @@ fn reads_every_key() {
     assert_eq!((config.log_level, config.route_metadata), (LogLevel::Error, RouteMetadata::Read));
     let (second, five) = (Duration::from_secs(1), Duration::from_secs(5));
     assert_eq!(config.breaker, Breaker { failures: 2, pause: second / 10, max_pause: five });
-    assert_eq!(config.local, Local { poll: second, max_age: second * 9 });
+    assert_eq!(config.local, Local { poll: second, max_age: second * 9, max_body: 0 });
     let report = Report {
         mode: ReportMode::Off,
         min_status: 500,

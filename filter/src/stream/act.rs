@@ -2,6 +2,7 @@
 
 use portcullis_protocol::http;
 
+use super::body::Unseen;
 use super::tell::Told;
 use super::{About, Flow, HeadersAt, State, Stream};
 use crate::breaker::Gate;
@@ -9,7 +10,7 @@ use crate::config::{Mode, OnFailure};
 use crate::failure::Failure;
 use crate::headers::Headers;
 use crate::host::{Answer, Host, HostError};
-use crate::local::Reliance;
+use crate::local::{Found, Reliance};
 use crate::message::Body;
 use crate::metrics::Counter;
 use crate::reports;
@@ -23,6 +24,11 @@ impl Stream {
             Mode::AskAlways => None,
         };
         let Some(judge) = judge else { return self.ask(host, about, body) };
+        // The agent is quicker with a long body. Should it not answer, the engine sees the body after all.
+        if body.bytes.len() > self.plugin.config.local.max_body {
+            self.unseen = Some(Unseen::of(body));
+            return self.ask(host, about, body);
+        }
         let (found, reliance) = judge.judge(host, &self.plugin.config.local, &self.facts, body);
         self.found = found;
         match reliance {
@@ -61,6 +67,7 @@ impl Stream {
     }
 
     pub(super) fn obey(&mut self, host: &impl Host, about: About, mut verdict: Verdict) -> Flow {
+        self.unseen = None;
         self.code = verdict.code;
         let label = match verdict.decision {
             Decision::Block(status) => {
@@ -112,7 +119,7 @@ impl Stream {
     /// Stops an attack that the filter itself has found, where the agent has said that attacks are stopped at once; else
     /// applies the failure policy.
     pub(super) fn fail(&mut self, host: &impl Host, failure: Failure) -> Flow {
-        let found = std::mem::take(&mut self.found);
+        let found = self.all_found(host);
         self.plugin.complain(host, failure);
         if let Some(block) = self.plugin.local.as_ref().and_then(|local| local.stop(host, &found)) {
             self.plugin.blocked();
@@ -135,6 +142,13 @@ impl Stream {
                 Flow::Hold
             }
         }
+    }
+
+    /// What the engine has found, and finds in what it has not seen yet.
+    fn all_found(&mut self, host: &impl Host) -> Found {
+        let found = std::mem::take(&mut self.found);
+        let (Some(judge), Some(unseen)) = (&self.plugin.local, self.unseen.take()) else { return found };
+        judge.judge(host, &self.plugin.config.local, &self.facts, unseen.body()).0
     }
 
     /// Takes away what only the agent may tell the application, whatever becomes of the request.

@@ -38,6 +38,24 @@ enum Arrival {
     Begun,
 }
 
+/// A body as it was when the agent was asked about it.
+#[derive(Debug)]
+pub(super) struct Unseen {
+    bytes: Vec<u8>,
+    total: Option<usize>,
+    extent: Extent,
+}
+
+impl Unseen {
+    pub(super) fn of(body: Body<'_>) -> Self {
+        Self { bytes: body.bytes.to_vec(), total: body.total, extent: body.extent }
+    }
+
+    pub(super) fn body(&self) -> Body<'_> {
+        Body { bytes: &self.bytes, total: self.total, extent: self.extent }
+    }
+}
+
 impl Stream {
     /// Takes the next part; asks the agent when there is enough, unless it is still busy with the headers.
     pub(super) fn collect(&mut self, host: &impl Host, size: usize, end: End) -> Flow {

@@ -166,6 +166,28 @@ fn with_the_agent_gone_attacks_are_still_stopped_and_the_rest_goes_on() {
     ]);
 }
 
+/// The engine that sees a long body only once the agent fails must not have lost any of it.
+#[test]
+fn an_attack_in_a_long_body_is_stopped_with_the_agent_gone() {
+    let mut vm = informed(r#"{"mode": "local-first", "body": {"max_bytes": 65536}}"#, &blocking());
+    let post =
+        || browser("/").method("POST").body().header("content-type", "application/x-www-form-urlencoded");
+    let harmless = "text=abc&".repeat(2000);
+    let attack = format!("{harmless}name=1'+OR+'1'='1");
+    for (body, status, verdict) in [(&harmless, 0, "none"), (&attack, 406, "local-block")] {
+        let stream = vm.open(&post());
+        let (first, last) = body.split_at(9000);
+        vm.data(stream, first, false);
+        vm.data(stream, last, true);
+        vm.expect(&[asked()]);
+        assert!(vm.app(stream).saw_nothing());
+        vm.reply(stream, &Reply::local(503, "gone"));
+        assert_eq!(vm.told(stream, "portcullis_verdict").as_deref(), Some(verdict));
+        assert_eq!(vm.answer(stream).map_or(0, |(status, _)| status), status);
+        vm.forget();
+    }
+}
+
 /// Every vector of every detector: the engine in the module finds something exactly where the native one does, and an
 /// attack exactly where the native one does. The second is seen by what happens once the agent is gone.
 #[test]

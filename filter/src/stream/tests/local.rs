@@ -141,6 +141,50 @@ fn stops_an_attack_by_itself_where_the_agent_does_not_answer_and_had_said_so() {
 }
 
 #[test]
+fn leaves_a_long_body_to_the_agent_and_looks_at_it_where_that_does_not_answer() {
+    let config = r#"{"mode": "local-first", "local": {"max_body_bytes": 10}}"#;
+    let long_attack = &b"name=1'+OR+'1'='1"[..];
+    // A long body; whether the agent can be asked, whether it answers; what comes of it.
+    for (body, reachable, answer, deed) in [
+        (&b"name=bob"[..], true, None, None),
+        (b"name=robert", true, Some(200), None),
+        (b"name=robert", true, Some(503), None),
+        (long_attack, true, Some(406), Some(406)),
+        (long_attack, true, Some(200), None),
+        (long_attack, true, Some(503), Some(451)),
+        (long_attack, false, None, Some(451)),
+    ] {
+        let mock = browser("/form");
+        mock.request(&[
+            (":method", "POST"),
+            (":path", "/form"),
+            (":authority", "shop.example"),
+            ("user-agent", "Mozilla/5.0"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ]);
+        let plugin = informed(&mock, config, &blocking());
+        mock.refusal.set((!reachable).then_some(HostError::InternalFailure));
+        let mut stream = Stream::new(plugin);
+        stream.on_request_headers(&mock, End::Open);
+        shows(&mock, body);
+        stream.on_request_body(&mock, body.len(), End::Reached);
+        match answer {
+            Some(503) => {
+                let token = stream.pending().unwrap();
+                stream.on_reply(&mock, token, ReplyShape { headers: 0, body: 0 });
+            }
+            Some(code) => reply(&mut stream, &mock, &verdict(code)),
+            None => {}
+        }
+        let answered = mock.deeds().iter().find_map(|deed| match deed {
+            Deed::Respond(status, _) => Some(*status),
+            _ => None,
+        });
+        assert_eq!(answered, deed, "{body:?} {reachable} {answer:?}");
+    }
+}
+
+#[test]
 fn sends_whom_it_stops_where_the_agent_would() {
     let mock = browser(ATTACK);
     let redirecting = LocalFacts { block_code: 302, location: "/sorry".into(), ..blocking() };
