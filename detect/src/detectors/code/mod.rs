@@ -78,6 +78,9 @@ fn possible(features: Features, _word: bool) -> bool {
     features.any(MARKS)
         || features.all(Features::DOT | Features::ALPHA)
         || features.all(Features::COLON | Features::SLASH)
+        // A database's address with settings, and a key that names a property.
+        || features.all(Features::COLON | Features::SEMI | Features::EQUALS)
+        || features.all(Features::BRACKET | Features::HASH)
         || features.any(Features::BRACE)
         || features.all(Features::UNDERSCORE | Features::ALPHA)
 }
