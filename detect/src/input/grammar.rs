@@ -138,12 +138,12 @@ fn is_item(item: &[u8]) -> bool {
             named && is_mime_part(kind) && is_mime_part(sub)
         }
         None => {
-            let name = memchr::memchr(b'=', item).unwrap_or(item.len());
-            item.get(..name)
-                .unwrap_or_default()
-                .iter()
-                .all(|&byte| is_word(byte) || matches!(byte, b'?' | b'*' | b':'))
-                && item.get(name + 1..).unwrap_or_default().iter().copied().all(is_word)
+            let end = memchr::memchr(b'=', item).unwrap_or(item.len());
+            let name = item.get(..end).unwrap_or_default();
+            let named = end == item.len() || name.iter().any(u8::is_ascii_alphabetic);
+            named
+                && name.iter().all(|&byte| is_word(byte) || matches!(byte, b'?' | b'*' | b':'))
+                && item.get(end + 1..).unwrap_or_default().iter().copied().all(is_word)
         }
     }
 }
@@ -156,7 +156,10 @@ fn is_parameter(parameter: &[u8]) -> bool {
                 [b'"', text @ .., b'"'] => text,
                 _ => value,
             };
-            parameter.get(..at).unwrap_or_default().iter().copied().all(is_word)
+            let name = parameter.get(..at).unwrap_or_default();
+            // `2=2` is a condition.
+            name.iter().any(u8::is_ascii_alphabetic)
+                && name.iter().copied().all(is_word)
                 && (value.iter().copied().all(is_word) || is_plain_text(value))
         }
         None => parameter.is_empty(),
