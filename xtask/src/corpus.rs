@@ -234,6 +234,9 @@ fn wrong<'a>(case: &'a Case, body: &[u8], raw: Option<&[u8]>, signals: &Signals)
     }
 }
 
+/// Requests of a kind that a source must have to count in the mean.
+const FEWEST: usize = 20;
+
 fn percent(part: usize, whole: usize) -> f64 {
     if whole == 0 { f64::NAN } else { 100.0 * part as f64 / whole as f64 }
 }
@@ -276,18 +279,18 @@ fn report(rows: &BTreeMap<(String, String, bool), Count>, json: Option<&Path>) -
             count.benign,
             (t + 100.0 - f) / 2.0
         );
-        if !weak && count.attacks >= 20 {
+        if !weak && count.attacks >= FEWEST {
             tpr.push(t);
         }
-        if !weak && count.benign >= 20 {
+        if !weak && count.benign >= FEWEST {
             fpr.push(f);
         }
     }
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (t, f) = (mean(&tpr), mean(&fpr));
     println!("* weak labels or contested traffic, outside the mean");
     println!(
-        "mean over sources: TPR {t:.2} ({})  FPR {f:.3} ({})  balanced {:.2}",
+        "mean over sources of {FEWEST} and more: TPR {t:.2} ({})  FPR {f:.3} ({})  balanced {:.2}",
         tpr.len(),
         fpr.len(),
         (t + 100.0 - f) / 2.0
