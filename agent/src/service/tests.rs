@@ -1,5 +1,7 @@
 use portcullis_config::{Inputs, Settings};
+use portcullis_detect::Header;
 use portcullis_policy::{Policy, Secret, State, StateLimits};
+use portcullis_protocol::RpcMsgIn2;
 
 use super::*;
 use crate::inspector::Options;

@@ -106,10 +106,22 @@ impl Facts {
         if self.flagged.is_empty() && self.concerns.is_empty() {
             return false;
         }
-        // Of more addresses than are read any could be the client's, and its sender can add as many as it likes.
-        let Some(addresses) = self.addresses(request, &peer()) else { return true };
+        let addresses = match self.asks_for_addresses() {
+            // Of more addresses than are read any could be the client's, and its sender can add as many as it likes.
+            true => match self.addresses(request, &peer()) {
+                Some(addresses) => addresses,
+                None => return true,
+            },
+            false => Vec::new(),
+        };
         addresses.iter().any(|address| self.flagged.holds(*address))
             || self.concerns.iter().any(|tests| tests.iter().all(|test| test.holds(request, &addresses)))
+    }
+
+    /// Whether anything depends on the client's address, which costs a call of the host.
+    fn asks_for_addresses(&self) -> bool {
+        let mut tests = self.concerns.iter().flatten();
+        !self.flagged.is_empty() || tests.any(|test| matches!(test, Test::Address(_)))
     }
 
     /// What a client gets whose request has these signals, or an attack.

@@ -70,17 +70,22 @@ fn a_request_in_which_something_is_found_is_asked_about() {
     }
 }
 
+fn form() -> Mock {
+    let mock = browser("/form");
+    mock.request(&[
+        (":method", "POST"),
+        (":path", "/form"),
+        (":authority", "shop.example"),
+        ("user-agent", "Mozilla/5.0"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ]);
+    mock
+}
+
 #[test]
 fn a_body_is_looked_at_as_well() {
     for (body, asked) in [(&b"name=bob"[..], false), (b"name=1'+OR+'1'='1", true)] {
-        let mock = browser("/form");
-        mock.request(&[
-            (":method", "POST"),
-            (":path", "/form"),
-            (":authority", "shop.example"),
-            ("user-agent", "Mozilla/5.0"),
-            ("content-type", "application/x-www-form-urlencoded"),
-        ]);
+        let mock = form();
         let mut stream = Stream::new(informed(&mock, LOCAL, &facts()));
         assert_eq!(stream.on_request_headers(&mock, End::Open), Flow::Hold);
         shows(&mock, body);
@@ -154,14 +159,7 @@ fn leaves_a_long_body_to_the_agent_and_looks_at_it_where_that_does_not_answer() 
         (long_attack, true, Some(503), Some(451)),
         (long_attack, false, None, Some(451)),
     ] {
-        let mock = browser("/form");
-        mock.request(&[
-            (":method", "POST"),
-            (":path", "/form"),
-            (":authority", "shop.example"),
-            ("user-agent", "Mozilla/5.0"),
-            ("content-type", "application/x-www-form-urlencoded"),
-        ]);
+        let mock = form();
         let plugin = informed(&mock, config, &blocking());
         mock.refusal.set((!reachable).then_some(HostError::InternalFailure));
         let mut stream = Stream::new(plugin);
