@@ -86,8 +86,8 @@ fn possible(features: Features, word: bool) -> bool {
     word || features.any(OPERATORS)
         || (features.any(Features::SPACE | Features::CONTROL)
             && features.any(Features::SLASH | Features::HYPHEN | Features::DOT))
-        // `Get-Item(7)`
-        || features.all(Features::HYPHEN | Features::PAREN)
+        // `Get-Item(7)`, `IEX(..)`
+        || features.any(Features::PAREN)
 }
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {

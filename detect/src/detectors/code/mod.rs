@@ -76,7 +76,7 @@ const LONGEST_PROBE: usize = 64;
 fn possible(features: Features, _word: bool) -> bool {
     const MARKS: u32 = Features::PAREN | Features::DOLLAR | Features::LT | Features::AT | Features::PERCENT;
     features.any(MARKS)
-        || features.all(Features::DOT | Features::ALPHA)
+        || (features.any(Features::DOT | Features::BACKSLASH) && features.any(Features::ALPHA))
         || features.all(Features::COLON | Features::SLASH)
         // A database's address with settings, and a key that names a property.
         || features.all(Features::COLON | Features::SEMI | Features::EQUALS)

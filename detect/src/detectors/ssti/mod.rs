@@ -39,6 +39,7 @@ pub(crate) const DETECTOR: Detector = Detector {
         "#foreach",
         "#if",
         "$class",
+        ".class.forname(",
         "#include",
     ],
     possible: |features, word| word || features.any(Features::BRACE),

@@ -31,9 +31,9 @@ pub(crate) enum Match {
     Folder,
 }
 
-/// Looks up a path whose last segments are `last` and, going up, `parents`; `from_root` says whether nothing unknown
-/// stands above the last of these.
-pub(crate) fn look_up(last: &[u8], parents: &Parents<'_>) -> Option<Match> {
+/// Looks up a path whose last segments are `last` and, going up, `parents`; `separated` says whether a separator stands
+/// before it: a name without one is in no folder, not even the root.
+pub(crate) fn look_up(last: &[u8], parents: &Parents<'_>, separated: bool) -> Option<Match> {
     if !may_be_file(last) {
         return None;
     }
@@ -44,7 +44,7 @@ pub(crate) fn look_up(last: &[u8], parents: &Parents<'_>) -> Option<Match> {
             break;
         }
         let (class, path) = entry.split_once(' ').unwrap_or_default();
-        if !parents.end_with(path) {
+        if !parents.end_with(path) || path.contains('/') && !separated {
             continue;
         }
         match class {
@@ -122,12 +122,14 @@ mod tests {
     fn a_rooted_entry_needs_its_root() {
         let mut parents = Parents::default();
         parents.push(b"ETC");
-        assert_eq!(look_up(b"Issue", &parents), Some(Match::File(Weight::Whole)));
-        assert_eq!(look_up(b"passwd", &parents), Some(Match::File(Weight::Anywhere)));
-        assert_eq!(look_up(b"nothing", &parents), None);
+        assert_eq!(look_up(b"Issue", &parents, true), Some(Match::File(Weight::Whole)));
+        assert_eq!(look_up(b"passwd", &parents, true), Some(Match::File(Weight::Anywhere)));
+        assert_eq!(look_up(b"nothing", &parents, true), None);
         parents.clear();
+        assert_eq!(look_up(b"php.ini", &parents, true), Some(Match::File(Weight::Whole)));
+        assert_eq!(look_up(b"php.ini", &parents, false), None);
         parents.push(b"my");
         parents.push(b"etc");
-        assert_eq!(look_up(b"issue", &parents), None);
+        assert_eq!(look_up(b"issue", &parents, true), None);
     }
 }

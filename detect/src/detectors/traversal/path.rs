@@ -394,7 +394,7 @@ impl<'a> Walk<'a> {
         self.rooted = self.climbed && SYSTEM.iter().any(|root| name.eq_ignore_ascii_case(root));
         // An alternate data stream names the same file.
         let stem = name.split(|&byte| byte == b':').next().unwrap_or(name);
-        match files::look_up(stem, &self.parents) {
+        match files::look_up(stem, &self.parents, self.separated) {
             Some(Match::File(weight)) => self.weigh(weight),
             Some(Match::Folder) => self.folder = true,
             None => {}
