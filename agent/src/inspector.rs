@@ -150,16 +150,18 @@ impl Options {
         };
         let processing =
             if *settings.debug_disable_processing { Processing::Disabled } else { Processing::Enabled };
+        let clients = Clients::new(settings);
         Ok(Self {
             processing,
             sample: u64::from(settings.sample_percent.0),
-            clients: Clients::new(settings),
             headers: Templates::new(&settings.custom_request_headers)?,
             author: Author {
                 hostname,
                 flavor: settings.server_flavor.value.clone(),
                 anonymous: Anonymous::new(key.as_bytes()),
+                address_headers: clients.headers().to_vec(),
             },
+            clients,
             recording,
         })
     }

@@ -17,16 +17,27 @@ use crate::request::Request;
 const MOST_HEADERS: usize = 64;
 const MOST_BYTES: usize = 1024;
 
-/// Headers in which proxies write addresses.
+/// Headers in which proxies write addresses, beside those that the configuration and the policy name.
 const ADDRESSES: &[&str] = &[
     "x-forwarded-for",
+    "x-original-forwarded-for",
+    "x-envoy-external-address",
     "forwarded",
     "x-real-ip",
     "true-client-ip",
     "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "client-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-remote-addr",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-appengine-user-ip",
+    "do-connecting-ip",
     "fastly-client-ip",
+    "fly-client-ip",
     "via",
 ];
 
@@ -95,6 +106,8 @@ pub struct Author {
     pub flavor: String,
     /// Hides addresses where the site asks for that.
     pub anonymous: Anonymous,
+    /// Headers that `client-ip-header` names.
+    pub address_headers: Vec<String>,
 }
 
 /// What was found in a request, and what was made of it.
@@ -135,8 +148,7 @@ impl Record {
             if author.flavor.is_empty() { text(request.server_flavor) } else { author.flavor.clone() };
         let path = redact::without_query(seen.target);
         let path = cut(redact::encoded(path.get(..2 * MOST_BYTES).unwrap_or(path)));
-        let hidden = found.policy.site.anonymize.then_some(&author.anonymous);
-        let address = request.client.map(|client| hidden.map_or(client, |hidden| hidden.of(client)));
+        let hiding = found.policy.site.anonymize.then_some(Hiding { author, policy: found.policy });
         let fields = seen.headers.iter().take(MOST_HEADERS);
         let redactions = found.policy.redactions().clone();
         Self {
@@ -145,9 +157,9 @@ impl Record {
             method: text(seen.method),
             path: path_only(&path),
             protocol: text(seen.protocol),
-            remote_addr: address.map_or_else(|| text(request.remote_addr), |client| client.to_string()),
+            remote_addr: remote_addr(request, hiding),
             request_id: id.map(|id| id.to_string()).unwrap_or_default(),
-            request_headers: fields.map(|header| field_of_client(header, hidden, &redactions)).collect(),
+            request_headers: fields.map(|header| field_of_client(header, hiding, &redactions)).collect(),
             response_code: -1,
             response_headers: Vec::new(),
             response_millis: -1,
@@ -156,7 +168,7 @@ impl Record {
             server_flavor: flavor,
             server_hostname: Arc::clone(&author.hostname),
             server_name: text(seen.authority),
-            signals: findings(found.signals, found.decision, &redactions, seen.headers),
+            signals: findings(found.signals, found.decision, &redactions, (seen.headers, hiding)),
             redactions,
             millis: request.millis,
             tls_cipher: text(seen.tls_cipher),
@@ -178,7 +190,7 @@ impl Record {
             value: cut(self.redactions.response_header(name, value)),
         };
         self.response_headers = headers.map(field).collect();
-        self.signals.extend(findings(signals, decision, &self.redactions, &[]));
+        self.signals.extend(findings(signals, decision, &self.redactions, (&[], None)));
     }
 
     /// When the request came, in milliseconds since 1970; 0 where nobody said.
@@ -196,11 +208,38 @@ impl Record {
     }
 }
 
+/// How a site that asks for it has addresses hidden.
+#[derive(Clone, Copy)]
+struct Hiding<'a> {
+    author: &'a Author,
+    policy: &'a Policy,
+}
+
+impl Hiding<'_> {
+    /// Whether a header of this name holds an address.
+    fn is_address(self, name: &[u8]) -> bool {
+        let named = self.author.address_headers.iter().chain(&self.policy.site.client_headers);
+        let mut known = ADDRESSES.iter().copied().chain(named.map(String::as_str));
+        known.any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    }
+}
+
+/// Whose request it is. What is no address as we read them may still be one, as with a zone or a name.
+fn remote_addr(request: &Request<'_>, hiding: Option<Hiding<'_>>) -> String {
+    match (request.client, hiding) {
+        (Some(client), Some(hiding)) => hiding.author.anonymous.of(client).to_string(),
+        (Some(client), None) => client.to_string(),
+        (None, Some(_)) if !request.remote_addr.is_empty() => REDACTED.to_owned(),
+        (None, _) => text(request.remote_addr),
+    }
+}
+
 /// A header of a request, where addresses may have to be hidden: headers of proxies hold them.
-fn field_of_client(header: &Header<'_>, hidden: Option<&Anonymous>, redactions: &Redactions) -> Field {
-    let is_address = || ADDRESSES.iter().any(|name| header.name.eq_ignore_ascii_case(name.as_bytes()));
-    match hidden {
-        Some(_) if is_address() => Field { name: text(header.name), value: REDACTED.to_owned() },
+fn field_of_client(header: &Header<'_>, hiding: Option<Hiding<'_>>, redactions: &Redactions) -> Field {
+    match hiding {
+        Some(hiding) if hiding.is_address(header.name) => {
+            Field { name: text(header.name), value: REDACTED.to_owned() }
+        }
         Some(_) | None => {
             let value = cut(redactions.request_header(header.name, header.value));
             Field { name: text(header.name), value }
@@ -213,9 +252,17 @@ fn findings(
     signals: &Signals,
     decision: &Decision,
     redactions: &Redactions,
-    headers: &[Header<'_>],
+    (headers, hiding): (&[Header<'_>], Option<Hiding<'_>>),
 ) -> Vec<Finding> {
-    let found = decision.kept(signals).map(|signal| finding(signal, redactions, headers));
+    let found = decision.kept(signals).map(|signal| {
+        let mut found = finding(signal, redactions, headers);
+        // What stands in it beside an attack is whose request it is.
+        if signal.location == Location::Header && hiding.is_some_and(|hiding| hiding.is_address(&signal.name))
+        {
+            (found.value, found.redaction) = (REDACTED.to_owned(), "value");
+        }
+        found
+    });
     found.chain(added(decision)).collect()
 }
 
@@ -324,17 +371,18 @@ mod tests {
     }
 
     fn record(signals: Vec<Signal>) -> Record {
-        record_by(&Policy::default(), signals)
+        record_by(&Policy::default(), Some([192, 0, 2, 1].into()), signals)
     }
 
-    fn record_by(policy: &Policy, signals: Vec<Signal>) -> Record {
+    fn record_by(policy: &Policy, client: Option<std::net::IpAddr>, signals: Vec<Signal>) -> Record {
         let headers = [
             Header { name: b"User-Agent", value: b"curl/8" },
             Header { name: b"Cookie", value: b"session=hunter2" },
             Header { name: b"X-Forwarded-For", value: b"192.0.2.1" },
             Header { name: b"Referer", value: b"/from?token=hunter2" },
+            Header { name: b"x-client", value: b"192.0.2.1" },
+            Header { name: b"X-Site-Client", value: b"192.0.2.1" },
         ];
-        let client = Some([192, 0, 2, 1].into());
         let target = b"http://shop.example/a/b?password=hunter2";
         let seen = Seen { target, headers: &headers, ..Seen::default() };
         let request = Request {
@@ -344,8 +392,12 @@ mod tests {
             millis: 1_790_000_000_123,
             ..Request::default()
         };
-        let author =
-            Author { hostname: "agent-1".into(), flavor: String::new(), anonymous: Anonymous::new(b"key") };
+        let author = Author {
+            hostname: "agent-1".into(),
+            flavor: String::new(),
+            anonymous: Anonymous::new(b"key"),
+            address_headers: vec!["X-Client".to_owned()],
+        };
         let (signals, decision) = (signals.into_iter().collect(), Decision::unwatched());
         let found = Found { policy, signals: &signals, decision: &decision };
         Record::new(&author, &request, found, None, 406)
@@ -412,11 +464,17 @@ mod tests {
 
     #[test]
     fn holds_no_address_where_the_site_hides_them() {
-        let policy = r#"{"site": {"agentAnonMode": "EU"}}"#;
+        let policy = r#"{"site": {"agentAnonMode": "EU", "clientIPRules": [{"header": "X-Site-Client"}]}}"#;
         let policy = Policy::from_json("policy.json", policy).unwrap();
-        let line = serde_json::to_string(&record_by(&policy, Vec::new())).unwrap();
+        let found = || vec![signal(Location::Header, "X-Client", "192.0.2.1, <script>")];
+        let of = |policy, client, found| serde_json::to_string(&record_by(policy, client, found)).unwrap();
+        let client = Some([192, 0, 2, 1].into());
+        let line = of(&policy, client, found());
         assert!(!line.contains("192.0.2.1") && line.contains(r#""RemoteAddr":"fd"#), "{line}");
-        let line = serde_json::to_string(&record(Vec::new())).unwrap();
-        assert_eq!(line.matches("192.0.2.1").count(), 2, "{line}");
+        // What is no address as we read them is not shown either.
+        let line = of(&policy, None, found());
+        assert!(!line.contains("192.0.2.1") && line.contains(r#""RemoteAddr":"[redacted]""#), "{line}");
+        let line = of(&Policy::default(), client, found());
+        assert_eq!(line.matches("192.0.2.1").count(), 5, "{line}");
     }
 }
