@@ -1,10 +1,16 @@
-//! How much unfinished messages may hold, all together: many slow senders must not be one large allocation.
+//! How much unfinished messages may hold, all together, and records that wait: many slow senders, or many large requests,
+//! must not be one large allocation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes that unfinished messages may hold. Beyond it only those that fit the first read are taken.
 const MOST: usize = 64 * 1024 * 1024;
+
+/// Bytes that a record may hold on average, where many wait; few are as large as a client can make them. One finds a place in
+/// any case.
+const RECORD: usize = 8 * 1024;
+const LARGEST_RECORD: usize = 1024 * 1024;
 
 /// What is held by all.
 #[derive(Debug)]
@@ -31,6 +37,12 @@ impl Default for Memory {
 }
 
 impl Memory {
+    /// For as many as `most` records that wait to be written or sent.
+    pub fn of_records(most: usize) -> Arc<Self> {
+        let most = most.saturating_mul(RECORD).max(LARGEST_RECORD);
+        Arc::new(Self { held: AtomicUsize::new(0), most })
+    }
+
     /// Starts with nothing.
     pub fn hold(self: &Arc<Self>) -> Held {
         Held { memory: Arc::clone(self), bytes: 0 }

@@ -52,6 +52,8 @@ pub struct Otlp {
 #[derive(Debug)]
 pub struct Exporter {
     queue: Receiver<Box<Record>>,
+    /// Records that are neither in the queue nor counted.
+    under_way: u64,
     ending: Arc<Notify>,
     target: Target,
     /// How TLS is spoken; none where the target is plain.
@@ -127,7 +129,10 @@ impl Otlp {
         let (sender, queue) = channel(most);
         let ending = Arc::new(Notify::new());
         let otlp = Self { queue: sender, ending: Arc::clone(&ending), counters: Arc::clone(counters) };
-        Ok((otlp, Exporter { queue, ending, target, tls, hostname, counters: Arc::clone(counters) }))
+        Ok((
+            otlp,
+            Exporter { queue, under_way: 0, ending, target, tls, hostname, counters: Arc::clone(counters) },
+        ))
     }
 
     /// Has `record` sent; where too many wait it is dropped, and counted.
@@ -172,10 +177,12 @@ impl Exporter {
                 // Seen again by the next turn.
                 () = ending.notified() => ending.notify_one(),
             }
-            let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+            self.under_way = u64::try_from(batch.len()).unwrap_or(u64::MAX);
             let body = Bytes::from(self.message(&batch).to_string());
             batch.clear();
-            match self.send(body).await {
+            let sent = self.send(body).await;
+            let count = std::mem::take(&mut self.under_way);
+            match sent {
                 Ok(()) => self.counters.otlp_sent.add_many(count),
                 Err(fault) => {
                     self.counters.otlp_failed.add_many(count);
@@ -258,6 +265,17 @@ impl Exporter {
     }
 }
 
+/// Counts what is given up at the end of the process.
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.counters.otlp_failed.add_many(self.under_way);
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {
+            self.counters.otlp_dropped.add();
+        }
+    }
+}
+
 fn passing(error: &dyn std::error::Error) -> Failure {
     Failure::Passing(error.to_string())
 }
@@ -336,6 +354,17 @@ mod tests {
         for url in ["", "collector:4318", "ftp://collector", "http://", "/v1/logs"] {
             assert_eq!(of(url), None, "{url}");
         }
+    }
+
+    #[test]
+    fn counts_what_it_gives_up() {
+        let counters = Arc::new(Counters::default());
+        let made = Otlp::new(("http://127.0.0.1:1", None), 10, "agent".into(), &counters);
+        let (otlp, mut exporter) = made.unwrap();
+        (0..3).for_each(|_| otlp.put(Box::new(Record::testing())));
+        exporter.under_way = 2;
+        drop(exporter);
+        assert_eq!((counters.otlp_dropped.value(), counters.otlp_failed.value()), (3, 2));
     }
 
     #[test]

@@ -370,6 +370,12 @@ mod tests {
         }
     }
 
+    impl Record {
+        pub(crate) fn testing() -> Self {
+            record(Vec::new())
+        }
+    }
+
     fn record(signals: Vec<Signal>) -> Record {
         record_by(&Policy::default(), Some([192, 0, 2, 1].into()), signals)
     }

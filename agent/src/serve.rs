@@ -11,13 +11,12 @@ use portcullis_proxy::Handle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout_at};
 use tracing::{info, warn};
 
 use crate::counters::Counters;
 use crate::drain;
 use crate::health::{Health, Stage};
-use crate::lines::Writer;
 use crate::listen::{self, Limits, bind};
 use crate::logging::Log;
 use crate::process;
@@ -37,6 +36,12 @@ const AROUND_THE_BODY: usize = 1024 * 1024;
 const CONNECTIONS: usize = 10_000;
 const BACKLOG: u32 = 1024;
 const INSPECTING_PER_THREAD: usize = 64;
+
+/// As good as for ever, and still a time that can be told.
+const LONGEST_GRACE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long what writes and sends may take at the end, though the grace is over.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How often repeated warnings are summed up.
 const SUM_UP: Duration = Duration::from_secs(10);
@@ -156,8 +161,8 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     health.enter(Stage::Draining);
     drain.begin();
     stop.send_replace(true);
-    let grace: Duration = settings.shutdown_grace.0;
-    if timeout(grace, drain.done()).await.is_err() {
+    let over = Instant::now() + settings.shutdown_grace.0.min(LONGEST_GRACE);
+    if timeout_at(over.into(), drain.done()).await.is_err() {
         warn!(connections = drain.under_way(), "not everything was done within the grace");
     }
     for listening in [listening, listening_to_envoy].into_iter().flatten() {
@@ -168,17 +173,23 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
         let _ended = proxied.await;
     }
     service.end();
-    // What waits is sent as long as there is grace.
-    if let Some(exporting) = exporting {
-        let _in_time = timeout(grace, exporting).await;
-    }
-    made.writers.into_iter().for_each(Writer::join);
-    if let Some(keepers) = made.keepers {
-        keepers.join();
-    }
+    let mut writers = made.writers;
     if let Some((log, writer)) = upload_log {
         log.end();
-        writer.join();
+        writers.push(writer);
+    }
+    // What waits is sent and written as long as there is grace; all of them work at once.
+    let over = over.max(Instant::now() + LAST_WORDS);
+    if let Some(mut exporting) = exporting
+        && timeout_at(over.into(), &mut exporting).await.is_err()
+    {
+        exporting.abort();
+        // What it gives up it counts.
+        let _aborted = exporting.await;
+    }
+    writers.into_iter().for_each(|writer| writer.join(over));
+    if let Some(keepers) = made.keepers {
+        keepers.join();
     }
     log.repeats.sum_up();
     info!(%counters, "stopped");

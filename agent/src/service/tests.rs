@@ -171,7 +171,7 @@ async fn written(args: &[&str], work: impl AsyncFnOnce(&Arc<Service>)) -> Vec<se
     let service = Service::recording(1, Duration::from_secs(60), &args, outlets(log));
     work(&service).await;
     service.end();
-    writer.join();
+    writer.join(Instant::now() + Duration::from_secs(60));
     let text = std::fs::read_to_string(file.path()).unwrap();
     assert_eq!(counters.records.value(), u64::try_from(text.lines().count()).unwrap());
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
