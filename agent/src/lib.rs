@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod anonymous;
 pub mod answer;
+pub mod aside;
 pub mod check_config;
 pub mod client;
 pub mod clock;

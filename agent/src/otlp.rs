@@ -26,6 +26,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tracing::{debug, warn};
 
+use crate::aside;
 use crate::counters::Counters;
 use crate::record::Record;
 
@@ -212,8 +213,9 @@ impl Exporter {
     }
 
     async fn attempt(&self, body: Bytes) -> Result<(), Failure> {
-        let address = (self.target.host.as_str(), self.target.port);
-        let stream = TcpStream::connect(address).await.map_err(|error| passing(&error))?;
+        let addresses = aside::lookup(&self.target.host, self.target.port).await;
+        let addresses = addresses.map_err(|error| passing(&error))?;
+        let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| passing(&error))?;
         match &self.tls {
             None => self.post(stream, body).await,
             Some((config, name)) => {

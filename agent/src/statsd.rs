@@ -8,6 +8,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
+use crate::aside;
 use crate::latency::Distribution;
 use crate::process;
 use crate::service::Service;
@@ -93,8 +94,7 @@ impl Statsd {
 
     async fn send(&self, lines: Vec<String>) -> std::io::Result<()> {
         // Bound anew each time, so that a sink that moved is found.
-        let target = (self.address.host.as_str(), self.address.port);
-        let resolved = tokio::net::lookup_host(target).await?.next();
+        let resolved = aside::lookup(&self.address.host, self.address.port).await?.into_iter().next();
         let resolved = resolved.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
         let local = if resolved.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(local).await?;

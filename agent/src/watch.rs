@@ -9,10 +9,10 @@ use std::time::Duration;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portcullis_config::{Optional, Secret, Settings};
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use tokio::time::{interval, timeout};
 use tracing::{debug, warn};
 
+use crate::aside;
 use crate::policy_files::PolicyFiles;
 use crate::reload::Requests;
 
@@ -132,17 +132,15 @@ async fn quiet(events: &mut mpsc::Receiver<()>) {
 
 /// None where a file can not be read: that, too, is a change, and the reload says what is wrong.
 async fn fingerprint(files: Files) -> Option<Fingerprint> {
-    spawn_blocking(move || {
+    let look = move || {
         let policy = match &files.policy {
             Some(path) => Some(PolicyFiles::read(path).ok()?.fingerprint()),
             None => None,
         };
         let keys = [key(files.access_key_id.as_deref())?, key(files.secret_access_key.as_deref())?];
         Some(Fingerprint { policy, keys })
-    })
-    .await
-    .ok()
-    .flatten()
+    };
+    aside::run("watch", look).await.ok().flatten()
 }
 
 /// The fingerprint of a key as it is read from a file; the outer none is a file that can not be read.
