@@ -1,18 +1,22 @@
 //! Records sent to an OpenTelemetry collector: OTLP over HTTP, in JSON, with TLS or without.
 //!
 //! Records wait in a bounded queue, go out in batches, and are tried again where the collector says that it is busy or
-//! does not answer. What finds no place or no taker is dropped and counted: a collector never slows an answer.
+//! does not answer, when it says. What finds no place or no taker is dropped and counted: a collector never slows an answer.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use portcullis_proxy::{TlsError, client_config};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -28,23 +32,34 @@ use tracing::{debug, warn};
 
 use crate::aside;
 use crate::counters::Counters;
+use crate::memory::{Held, Memory};
 use crate::record::Record;
 
-/// Records of one request to the collector, and how long the first of them waits for more.
+/// Records of one request to the collector, about how many bytes of them, and how long the first of them waits for more.
+/// Collectors refuse requests of more than 20 MiB, and as JSON within JSON a record may take four times its size.
 const BATCH: usize = 256;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 const GATHER: Duration = Duration::from_secs(1);
 
 /// How often a batch is tried, and how long an attempt may take.
 const ATTEMPTS: u32 = 5;
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Bytes of the collector's answer that are read.
+/// The longest pause that a collector may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Bytes of the collector's answer that are read, and letters of its complaint that are logged.
 const ANSWER_BYTES: usize = 64 * 1024;
+const COMPLAINT: usize = 200;
+
+/// A record, and the memory that it has.
+type Waiting = (Box<Record>, Held);
 
 /// The sending end.
 #[derive(Clone, Debug)]
 pub struct Otlp {
-    queue: Sender<Box<Record>>,
+    queue: Sender<Waiting>,
+    memory: Arc<Memory>,
     ending: Arc<Notify>,
     counters: Arc<Counters>,
 }
@@ -52,7 +67,7 @@ pub struct Otlp {
 /// What sends.
 #[derive(Debug)]
 pub struct Exporter {
-    queue: Receiver<Box<Record>>,
+    queue: Receiver<Waiting>,
     /// Records that are neither in the queue nor counted.
     under_way: u64,
     ending: Arc<Notify>,
@@ -89,6 +104,9 @@ pub enum OtlpError {
         /// What was given.
         url: String,
     },
+    /// Whoever reads the configuration would read a password there, and it is not sent.
+    #[error("otlp-logs-url: a user's name or password has no place in it")]
+    Credentials,
     /// Roots are given and nothing is checked against them.
     #[error("otlp-ca-roots: otlp-logs-url is not https")]
     Plain,
@@ -98,8 +116,8 @@ pub enum OtlpError {
 }
 
 enum Failure {
-    /// It may go better next time.
-    Passing(String),
+    /// It may go better next time, and after the pause that the collector asks for.
+    Passing(String, Option<Duration>),
     /// It will not.
     Final(String),
 }
@@ -117,6 +135,9 @@ impl Otlp {
         hostname: Arc<str>,
         counters: &Arc<Counters>,
     ) -> Result<(Self, Exporter), OtlpError> {
+        if has_credentials(url) {
+            return Err(OtlpError::Credentials);
+        }
         let unfit = || OtlpError::Url { url: url.to_owned() };
         let target = target(url).ok_or_else(unfit)?;
         let tls = match (target.scheme, roots) {
@@ -129,16 +150,19 @@ impl Otlp {
         };
         let (sender, queue) = channel(most);
         let ending = Arc::new(Notify::new());
-        let otlp = Self { queue: sender, ending: Arc::clone(&ending), counters: Arc::clone(counters) };
+        let (memory, counting) = (Memory::of_records(most), Arc::clone(counters));
+        let otlp = Self { queue: sender, memory, ending: Arc::clone(&ending), counters: counting };
         Ok((
             otlp,
             Exporter { queue, under_way: 0, ending, target, tls, hostname, counters: Arc::clone(counters) },
         ))
     }
 
-    /// Has `record` sent; where too many wait it is dropped, and counted.
+    /// Has `record` sent; where too many wait, or too large ones, it is dropped, and counted.
     pub fn put(&self, record: Box<Record>) {
-        if self.queue.try_send(record).is_err() {
+        let mut held = self.memory.hold();
+        let fits = held.grow_to(record.size()).is_ok();
+        if !fits || self.queue.try_send((record, held)).is_err() {
             self.counters.otlp_dropped.add();
         }
     }
@@ -152,25 +176,24 @@ impl Otlp {
 impl Exporter {
     /// Sends until it is told that no more records come, and all are sent.
     pub async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch: Vec<Waiting> = Vec::with_capacity(BATCH);
         loop {
-            let count = tokio::select! {
-                count = self.queue.recv_many(&mut batch, BATCH) => count,
+            let first = tokio::select! {
+                first = self.queue.recv() => first,
                 () = self.ending.notified(), if !self.queue.is_closed() => {
                     self.queue.close();
                     continue;
                 }
             };
-            if count == 0 {
-                return;
-            }
+            let Some(first) = first else { return };
+            let mut bytes = first.0.size();
+            batch.push(first);
             let ending = Arc::clone(&self.ending);
             let more = async {
-                while batch.len() < BATCH {
-                    let room = BATCH - batch.len();
-                    if self.queue.recv_many(&mut batch, room).await == 0 {
-                        return;
-                    }
+                while batch.len() < BATCH && bytes < BATCH_BYTES {
+                    let Some(next) = self.queue.recv().await else { return };
+                    bytes += next.0.size();
+                    batch.push(next);
                 }
             };
             tokio::select! {
@@ -184,7 +207,11 @@ impl Exporter {
             let sent = self.send(body).await;
             let count = std::mem::take(&mut self.under_way);
             match sent {
-                Ok(()) => self.counters.otlp_sent.add_many(count),
+                Ok(refused) => {
+                    let refused = refused.min(count);
+                    self.counters.otlp_sent.add_many(count - refused);
+                    self.counters.otlp_failed.add_many(refused);
+                }
                 Err(fault) => {
                     self.counters.otlp_failed.add_many(count);
                     warn!(fault, records = count, "cannot send records to otlp-logs-url");
@@ -193,26 +220,28 @@ impl Exporter {
         }
     }
 
-    async fn send(&self, body: Bytes) -> Result<(), String> {
+    /// Sends a batch; how many of its records the collector refused for good.
+    async fn send(&self, body: Bytes) -> Result<u64, String> {
         let mut pause = Duration::from_secs(1);
-        for attempt in 1.. {
-            let fault = match timeout(ANSWER, self.attempt(body.clone())).await {
-                Ok(Ok(())) => return Ok(()),
+        let mut attempt = 1;
+        loop {
+            let (fault, asked) = match timeout(ANSWER, self.attempt(body.clone())).await {
+                Ok(Ok(refused)) => return Ok(refused),
                 Ok(Err(Failure::Final(fault))) => return Err(fault),
-                Ok(Err(Failure::Passing(fault))) => fault,
-                Err(_) => "no answer in time".to_owned(),
+                Ok(Err(Failure::Passing(fault, asked))) => (fault, asked),
+                Err(_) => ("no answer in time".to_owned(), None),
             };
             if attempt == ATTEMPTS {
                 return Err(fault);
             }
             debug!(fault, attempt, "records are sent again");
-            sleep(pause).await;
+            sleep(asked.unwrap_or_else(|| scattered(pause))).await;
             pause *= 2;
+            attempt += 1;
         }
-        Ok(())
     }
 
-    async fn attempt(&self, body: Bytes) -> Result<(), Failure> {
+    async fn attempt(&self, body: Bytes) -> Result<u64, Failure> {
         let addresses = aside::lookup(&self.target.host, self.target.port).await;
         let addresses = addresses.map_err(|error| passing(&error))?;
         let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| passing(&error))?;
@@ -225,7 +254,7 @@ impl Exporter {
         }
     }
 
-    async fn post<S>(&self, stream: S, body: Bytes) -> Result<(), Failure>
+    async fn post<S>(&self, stream: S, body: Bytes) -> Result<u64, Failure>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -238,24 +267,26 @@ impl Exporter {
             .uri(&self.target.path)
             .header(HOST, &self.target.authority)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(USER_AGENT, concat!("portcullis-agent/", env!("CARGO_PKG_VERSION")))
             .body(Full::new(body))
             .map_err(|error| Failure::Final(error.to_string()))?;
         let response = client.send_request(request).await.map_err(|error| passing(&error))?;
         let status = response.status();
-        // What it says is of no use, but a collector may take a closed connection for a failure.
-        let _said = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+        let asked = pause(response.headers(), Timestamp::now());
+        // Read in any case: a collector may take a closed connection for a failure.
+        let said = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
         match status {
-            _ if status.is_success() => Ok(()),
+            _ if status.is_success() => Ok(said.map_or(0, |said| refused(&said.to_bytes()))),
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Err(Failure::Passing(status.to_string())),
+            | StatusCode::GATEWAY_TIMEOUT => Err(Failure::Passing(status.to_string(), asked)),
             _ => Err(Failure::Final(status.to_string())),
         }
     }
 
-    fn message(&self, records: &[Box<Record>]) -> Value {
-        let records: Vec<Value> = records.iter().map(|record| log_record(record)).collect();
+    fn message(&self, records: &[Waiting]) -> Value {
+        let records: Vec<Value> = records.iter().map(|(record, _)| log_record(record)).collect();
         json!({ "resourceLogs": [{
             "resource": { "attributes": [
                 text("service.name", "portcullis-agent"),
@@ -279,7 +310,40 @@ impl Drop for Exporter {
 }
 
 fn passing(error: &dyn std::error::Error) -> Failure {
-    Failure::Passing(error.to_string())
+    Failure::Passing(error.to_string(), None)
+}
+
+/// About `pause`: agents that lost the same collector must not come back to it at the same time.
+fn scattered(pause: Duration) -> Duration {
+    let share = u32::try_from(RandomState::new().hash_one(()) % 1000).unwrap_or_default();
+    pause / 2 + pause * share / 1000
+}
+
+/// How long the collector asks to be left alone from `now` on: a number of seconds, or a date.
+fn pause(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let pause = match asked.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => rfc2822::parse(asked).ok()?.timestamp().duration_since(now).try_into().unwrap_or_default(),
+    };
+    Some(pause.min(LONGEST_PAUSE))
+}
+
+/// How many records of a batch that it took in part the collector says that it refused; they are not to be sent again.
+fn refused(said: &[u8]) -> u64 {
+    let said: Value = serde_json::from_slice(said).unwrap_or_default();
+    let Some(partial) = said.get("partialSuccess") else { return 0 };
+    let refused = match partial.get("rejectedLogRecords") {
+        Some(Value::String(number)) => number.parse().unwrap_or_default(),
+        Some(number) => number.as_u64().unwrap_or_default(),
+        None => 0,
+    };
+    let complaint = partial.get("errorMessage").and_then(Value::as_str).unwrap_or_default();
+    if refused > 0 || !complaint.is_empty() {
+        let complaint: String = complaint.chars().take(COMPLAINT).collect();
+        warn!(records = refused, complaint, "otlp-logs-url takes only a part of the records");
+    }
+    refused
 }
 
 /// A record as a log record: what can be searched for as attributes, all of it as the body.
@@ -295,21 +359,27 @@ fn log_record(record: &Record) -> Value {
     let code = number("WAFResponse");
     let (level, severity) = if code == 200 { (9, "INFO") } else { (13, "WARN") };
     let nanos = record.millis().saturating_mul(1_000_000).to_string();
+    let mut attributes = vec![
+        text("http.request.method", &field("Method")),
+        text("url.path", &field("Path")),
+        text("server.address", &field("ServerName")),
+        text("client.address", &field("RemoteAddr")),
+        text("user_agent.original", &field("UserAgent")),
+        int("waf.response", code),
+        text("waf.request_id", &field("RequestIDStr")),
+        json!({ "key": "waf.signals", "value": { "arrayValue": { "values": tags } } }),
+    ];
+    // There is none where nobody reported the response.
+    attributes.extend(
+        Some(number("ResponseCode"))
+            .filter(|code| *code > 0)
+            .map(|code| int("http.response.status_code", code)),
+    );
     json!({
         "timeUnixNano": nanos,
         "severityNumber": level,
         "severityText": severity,
-        "attributes": [
-            text("http.request.method", &field("Method")),
-            text("url.path", &field("Path")),
-            text("server.address", &field("ServerName")),
-            text("client.address", &field("RemoteAddr")),
-            text("user_agent.original", &field("UserAgent")),
-            int("http.response.status_code", number("ResponseCode")),
-            int("waf.response", code),
-            text("waf.request_id", &field("RequestIDStr")),
-            json!({ "key": "waf.signals", "value": { "arrayValue": { "values": tags } } }),
-        ],
+        "attributes": attributes,
         "body": { "stringValue": line.to_string() },
     })
 }
@@ -323,6 +393,12 @@ fn int(key: &str, value: i64) -> Value {
     json!({ "key": key, "value": { "intValue": value.to_string() } })
 }
 
+/// Whether there is something before the host, which would be a user and a password.
+fn has_credentials(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
 fn target(url: &str) -> Option<Target> {
     let uri: Uri = url.parse().ok()?;
     let scheme = match uri.scheme_str() {
@@ -330,14 +406,14 @@ fn target(url: &str) -> Option<Target> {
         Some("https") => Scheme::Https,
         _ => return None,
     };
-    let authority = uri.authority()?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = authority.port_u16().unwrap_or(4318);
-    let path = match uri.path() {
-        "" | "/" => "/v1/logs".to_owned(),
-        path => path.to_owned(),
+    let (authority, bare) = (uri.authority()?.as_str(), uri.authority()?.host());
+    let host = bare.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = if authority == bare { 4318 } else { uri.port_u16()? };
+    let path = match uri.path_and_query().map(PathAndQuery::as_str) {
+        None | Some("" | "/") => "/v1/logs".to_owned(),
+        Some(path) => path.to_owned(),
     };
-    Some(Target { authority: authority.to_string(), host, port, path, scheme })
+    Some(Target { authority: format!("{bare}:{port}"), host, port, path, scheme })
 }
 
 #[cfg(test)]
@@ -353,8 +429,55 @@ mod tests {
         assert_eq!(of("http://collector"), Some((Scheme::Http, "collector 4318 /v1/logs".to_owned())));
         assert_eq!(of("http://[::1]:80/x"), Some((Scheme::Http, "::1 80 /x".to_owned())));
         assert_eq!(of("https://collector:443/x"), Some((Scheme::Https, "collector 443 /x".to_owned())));
-        for url in ["", "collector:4318", "ftp://collector", "http://", "/v1/logs"] {
+        let with_query = Some((Scheme::Https, "collector 4318 /x?key=1".to_owned()));
+        assert_eq!(of("https://collector/x?key=1"), with_query);
+        assert_eq!(target("http://[::1]").unwrap().authority, "[::1]:4318");
+        for url in
+            ["", "collector:4318", "ftp://collector", "http://", "/v1/logs", "http://a:99999", "http://a:"]
+        {
             assert_eq!(of(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn never_shows_a_password_that_has_no_place_there() {
+        let counters = Arc::new(Counters::default());
+        for url in ["https://me:hunter2@collector/v1/logs", "me:hunter2@collector", "http://me:hunter2@"] {
+            let fault = Otlp::new((url, None), 1, "agent".into(), &counters).map(|_| ()).unwrap_err();
+            assert_eq!(fault.to_string(), "otlp-logs-url: a user's name or password has no place in it");
+        }
+        assert!(!has_credentials("https://collector/@?a=@"));
+    }
+
+    #[test]
+    fn waits_as_long_as_it_is_asked_to() {
+        let now: Timestamp = "2026-09-21T14:13:20Z".parse().unwrap();
+        let asked = |value: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())]);
+            pause(&headers, now).map(|pause| pause.as_secs())
+        };
+        assert_eq!(asked("7"), Some(7));
+        assert_eq!(asked("86400"), Some(60));
+        assert_eq!(asked("Mon, 21 Sep 2026 14:13:50 GMT"), Some(30));
+        assert_eq!(asked("Mon, 21 Sep 2026 14:13:10 GMT"), Some(0));
+        assert_eq!((asked("soon"), pause(&HeaderMap::new(), now)), (None, None));
+        for _ in 0..100 {
+            let pause = scattered(Duration::from_secs(2));
+            assert!((1000..3000).contains(&pause.as_millis()), "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn hears_what_a_collector_refuses() {
+        for (said, wanted) in [
+            (r#"{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"too old"}}"#, 3),
+            (r#"{"partialSuccess":{"rejectedLogRecords":3}}"#, 3),
+            (r#"{"partialSuccess":{"errorMessage":"slow down"}}"#, 0),
+            (r#"{"partialSuccess":{}}"#, 0),
+            ("{}", 0),
+            ("", 0),
+        ] {
+            assert_eq!(refused(said.as_bytes()), wanted, "{said}");
         }
     }
 

@@ -151,9 +151,10 @@ impl Record {
         let hiding = found.policy.site.anonymize.then_some(Hiding { author, policy: found.policy });
         let fields = seen.headers.iter().take(MOST_HEADERS);
         let redactions = found.policy.redactions().clone();
+        let at = moment(request.millis);
         Self {
             version: "1",
-            timestamp: timestamp(request.millis),
+            timestamp: at.to_string(),
             method: text(seen.method),
             path: path_only(&path),
             protocol: text(seen.protocol),
@@ -170,7 +171,7 @@ impl Record {
             server_name: text(seen.authority),
             signals: findings(found.signals, found.decision, &redactions, (seen.headers, hiding)),
             redactions,
-            millis: request.millis,
+            millis: at.as_millisecond(),
             tls_cipher: text(seen.tls_cipher),
             tls_protocol: text(seen.tls_protocol),
             uri: path,
@@ -193,7 +194,7 @@ impl Record {
         self.signals.extend(findings(signals, decision, &self.redactions, (&[], None)));
     }
 
-    /// When the request came, in milliseconds since 1970; 0 where nobody said.
+    /// When the request came, in milliseconds since 1970.
     pub fn millis(&self) -> i64 {
         self.millis
     }
@@ -348,9 +349,9 @@ fn path_only(target: &str) -> String {
     }
 }
 
-fn timestamp(millis: i64) -> String {
-    let known = Timestamp::from_millisecond(millis).ok().filter(|_| millis > 0);
-    known.unwrap_or_else(Timestamp::now).to_string()
+/// When a request came: what its caller says, where that can be.
+fn moment(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).ok().filter(|_| millis > 0).unwrap_or_else(Timestamp::now)
 }
 
 #[cfg(test)]
