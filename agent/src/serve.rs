@@ -10,7 +10,7 @@ use portcullis_protocol::frame;
 use portcullis_proxy::Handle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 use tracing::{info, warn};
 
@@ -126,9 +126,10 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     let proxied = proxy.map(|proxy| tokio::spawn(proxy.run(stopped)));
     tasks.spawn(sweep(Arc::clone(&service), settings.cleaner_interval.0));
     tasks.spawn(sum_up(log.clone()));
-    if let Some(statsd) = Statsd::new(settings) {
-        tasks.spawn(statsd.run(Arc::clone(&service)));
-    }
+    let statsd = Statsd::new(settings).map(|statsd| {
+        let (last, ended) = oneshot::channel();
+        (last, tokio::spawn(statsd.run(Arc::clone(&service), ended)))
+    });
     let exporting = made.exporter.map(|exporter| tokio::spawn(exporter.run()));
     let watched = settings.clone();
     tasks.spawn(async move { watch::watch(&watched, fingerprint, requests).await });
@@ -180,6 +181,10 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     }
     // What waits is sent and written as long as there is grace; all of them work at once.
     let over = over.max(Instant::now() + LAST_WORDS);
+    if let Some((last, sending)) = statsd {
+        drop(last);
+        let _in_time = timeout_at(over.into(), sending).await;
+    }
     if let Some(mut exporting) = exporting
         && timeout_at(over.into(), &mut exporting).await.is_err()
     {

@@ -1,10 +1,13 @@
 //! Metrics sent to a StatsD sink, under the names that dashboards know.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_config::{HostPort, Settings, StatsdType};
 use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
@@ -59,8 +62,8 @@ impl Statsd {
         })
     }
 
-    /// Sends metrics until the task is dropped.
-    pub async fn run(self, service: Arc<Service>) {
+    /// Sends metrics until it is `ended`, and then what came since the last time.
+    pub async fn run(self, service: Arc<Service>, mut ended: oneshot::Receiver<()>) {
         let started = Instant::now();
         // Nothing was sent before: what happened until this task ran counts, too.
         let mut sent = Sent::nothing(&service);
@@ -68,14 +71,27 @@ impl Statsd {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         loop {
-            ticks.tick().await;
+            let is_last = tokio::select! {
+                _ = ticks.tick() => false,
+                _ = &mut ended => true,
+            };
             let now = Sent::now(&service);
             let metrics = metrics(&sent, &now, started, &service, self.dialect);
-            sent = now;
-            let lines =
-                metrics.iter().filter(|metric| self.wants(&metric.name)).map(|metric| self.line(metric));
-            if let Err(error) = self.send(lines.collect()).await {
-                warn!(%error, address = %self.address, "cannot send metrics");
+            let wanted = metrics.iter().filter(|metric| self.wants(&metric.name));
+            let lines = wanted.map(|metric| self.line(metric)).collect();
+            let outcome = match self.open().await {
+                Ok(sink) => {
+                    // Also where not all of it arrives: what did must not be counted twice.
+                    sent = now;
+                    send(sink, lines).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome {
+                warn!(%error, address = %self.address, "cannot send metrics to statsd-address");
+            }
+            if is_last {
+                return;
             }
         }
     }
@@ -92,27 +108,33 @@ impl Statsd {
         format!("{}:{}|{}{tag}", metric.name, metric.value, metric.kind)
     }
 
-    async fn send(&self, lines: Vec<String>) -> std::io::Result<()> {
-        // Bound anew each time, so that a sink that moved is found.
+    /// A socket, and where the sink is now: it may have moved.
+    async fn open(&self) -> io::Result<(UdpSocket, SocketAddr)> {
         let resolved = aside::lookup(&self.address.host, self.address.port).await?.into_iter().next();
-        let resolved = resolved.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
+        let resolved = resolved.ok_or(io::ErrorKind::NotFound)?;
         let local = if resolved.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(local).await?;
-        let mut datagram = String::new();
-        for line in lines {
-            if !datagram.is_empty() && datagram.len() + 1 + line.len() > DATAGRAM {
-                socket.send_to(datagram.as_bytes(), resolved).await?;
-                datagram.clear();
-            }
-            if !datagram.is_empty() {
-                datagram.push('\n');
-            }
-            datagram.push_str(&line);
-        }
-        socket.send_to(datagram.as_bytes(), resolved).await?;
-        debug!(address = %resolved, "metrics sent");
-        Ok(())
+        Ok((UdpSocket::bind(local).await?, resolved))
     }
+}
+
+async fn send((socket, sink): (UdpSocket, SocketAddr), lines: Vec<String>) -> io::Result<()> {
+    let mut datagram = String::new();
+    for line in lines {
+        if !datagram.is_empty() && datagram.len() + 1 + line.len() > DATAGRAM {
+            socket.send_to(datagram.as_bytes(), sink).await?;
+            datagram.clear();
+        }
+        if !datagram.is_empty() {
+            datagram.push('\n');
+        }
+        datagram.push_str(&line);
+    }
+    // There is nothing where statsd-metrics leaves nothing over.
+    if !datagram.is_empty() {
+        socket.send_to(datagram.as_bytes(), sink).await?;
+    }
+    debug!(address = %sink, "metrics sent");
+    Ok(())
 }
 
 impl Sent {
@@ -257,6 +279,27 @@ mod tests {
         let statsd = Statsd { address, dialect, globs: vec!["*".to_owned()], every: Duration::from_secs(1) };
         let all = metrics(&before, &Sent::now(&service), Instant::now(), &service, dialect);
         all.iter().map(|metric| statsd.line(metric)).collect()
+    }
+
+    #[tokio::test]
+    async fn sends_at_the_end_what_came_since_the_last_time() {
+        let service = Service::testing(1, Duration::from_secs(1));
+        let sink = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = HostPort { host: "127.0.0.1".to_owned(), port: sink.local_addr().unwrap().port() };
+        let sending = |glob: &str| Statsd {
+            address: address.clone(),
+            dialect: StatsdType::Statsd,
+            globs: vec![glob.to_owned()],
+            every: Duration::from_secs(3600),
+        };
+        let end = || oneshot::channel().1;
+        service.counters.blocked.add();
+        // An empty datagram would be the first to come.
+        sending("nothing").run(Arc::clone(&service), end()).await;
+        sending("*.block").run(Arc::clone(&service), end()).await;
+        let mut datagram = [0; DATAGRAM];
+        let len = sink.recv(&mut datagram).unwrap();
+        assert_eq!(&datagram[..len], b"sigsci.agent.waf.block:1|c");
     }
 
     #[test]
