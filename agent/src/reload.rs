@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use portcullis_config::Settings;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::config;
@@ -60,6 +60,8 @@ pub struct Reload {
     pub settings: Arc<ArcSwap<Settings>>,
     /// Is opened again.
     pub uploads: Option<Arc<Lines<Value>>>,
+    /// Is told of each reload that was done.
+    pub done: Arc<Notify>,
     /// The command line.
     pub args: Vec<String>,
 }
@@ -126,6 +128,7 @@ impl Reload {
         self.service.counters.reloads.add();
         self.health.reloaded(None);
         self.service.outlets.event(What::PolicyLoaded { mode: format!("{mode:?}").to_lowercase() });
+        self.done.notify_one();
         info!(?mode, "reloaded");
         Ok(before)
     }

@@ -10,7 +10,7 @@ use portcullis_protocol::frame;
 use portcullis_proxy::Handle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 use tracing::{info, warn};
 
@@ -98,7 +98,6 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
     let snapshot = Snapshot::load(settings)?;
     let (mode, policy) = (snapshot.policy.site.mode, settings.policy_file.as_ref());
     let inspecting = or(*settings.max_inspecting, INSPECTING_PER_THREAD.saturating_mul(threads));
-    let fingerprint = snapshot.fingerprint;
     for warning in snapshot.policy.warnings() {
         warn!(target: repeats::STARTUP, %warning, "policy");
     }
@@ -131,8 +130,8 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
         (last, tokio::spawn(statsd.run(Arc::clone(&service), ended)))
     });
     let exporting = made.exporter.map(|exporter| tokio::spawn(exporter.run()));
-    let watched = settings.clone();
-    tasks.spawn(async move { watch::watch(&watched, fingerprint, requests).await });
+    let done = Arc::<Notify>::default();
+    tasks.spawn(watch::watch(Arc::clone(&in_force), Arc::clone(&service), Arc::clone(&done), requests));
     if let Some(uploads) = uploads {
         tasks.spawn(uploads.run(Arc::clone(&service)));
     }
@@ -156,6 +155,7 @@ async fn serve(start: Start<'_>) -> anyhow::Result<()> {
         log: log.clone(),
         settings: in_force,
         uploads: upload_log.as_ref().map(|(log, _)| Arc::clone(log)),
+        done,
         args,
     };
     signals.until_the_end(&Arc::new(reload), asked, handle.as_deref()).await;

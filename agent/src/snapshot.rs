@@ -1,5 +1,6 @@
 //! What a request is judged by, as one immutable value.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_config::Settings;
@@ -55,10 +56,7 @@ impl Snapshot {
     ///
     /// When there is a policy, or a database, and it can not be used.
     pub fn load(settings: &Settings) -> Result<Self, SnapshotError> {
-        let files = match settings.policy_file.as_ref() {
-            Some(path) if *settings.debug_standalone & BUILT_IN_ONLY == 0 => Some(PolicyFiles::read(path)?),
-            Some(_) | None => None,
-        };
+        let files = Self::policy_file(settings).map(|path| PolicyFiles::read(path)).transpose()?;
         let policy = files.as_ref().map(|files| Policy::compile(&files.sources())).transpose()?;
         let countries = settings.geo_database.as_ref().map(|path| Countries::open(path)).transpose()?;
         let mut budgets = Budgets::default();
@@ -67,6 +65,11 @@ impl Snapshot {
         let engine = Engine::new(budgets).with_patches(policy.patches())?;
         let fingerprint = files.map(|files| files.fingerprint()).unwrap_or_default();
         Ok(Self { engine, policy, countries, fingerprint, number: number() })
+    }
+
+    /// The policy's file or folder, where it is to be read.
+    pub fn policy_file(settings: &Settings) -> Option<&PathBuf> {
+        settings.policy_file.as_ref().filter(|_| *settings.debug_standalone & BUILT_IN_ONLY == 0)
     }
 
     /// One that judges by `policy` alone.

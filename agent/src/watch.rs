@@ -4,17 +4,21 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portcullis_config::{Optional, Secret, Settings};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{interval, timeout};
 use tracing::{debug, warn};
 
 use crate::aside;
 use crate::policy_files::PolicyFiles;
 use crate::reload::Requests;
+use crate::service::Service;
+use crate::snapshot::Snapshot;
 
 /// How long nothing may happen before files are looked at: whoever writes several, or one in parts, is done by then.
 const QUIET: Duration = Duration::from_millis(100);
@@ -28,40 +32,66 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Bytes of a key file that are looked at.
 const MOST_KEY_BYTES: u64 = 64 * 1024;
 
-/// Watches the policy and the key files of `settings`, and asks for a reload when the content of any is another. Ends only
-/// where there is none. `loaded` is the fingerprint of the policy in force.
-pub async fn watch(settings: &Settings, loaded: u64, requests: Requests) {
-    let files = Files::of(settings);
-    if files.paths().next().is_none() {
-        return;
-    }
-    let (heard, mut events) = mpsc::channel(1);
-    // Held as long as this runs.
-    let watcher = start(&files, heard);
-    if let Err(error) = &watcher {
-        warn!(%error, "cannot watch policy-file and key files; changes are found within a minute");
-    }
-    let policy = files.policy.as_ref().map(|_| loaded);
-    let mut known = Some(Fingerprint { policy, keys: keys_in_force(settings) });
+/// Watches the policy and the key files that the settings of `service` name, and asks for a reload when the content of any is
+/// another. A reload may name others: `reloaded` tells of it.
+pub async fn watch(
+    settings: Arc<ArcSwap<Settings>>,
+    service: Arc<Service>,
+    reloaded: Arc<Notify>,
+    requests: Requests,
+) {
+    let begin = || {
+        let settings = settings.load();
+        Watched::begin(Files::of(&settings), &settings, service.inspector.snapshot().fingerprint)
+    };
+    let mut watched = begin();
     let mut looks = interval(LOOK);
     loop {
         tokio::select! {
-            Some(()) = events.recv() => quiet(&mut events).await,
+            Some(()) = watched.events.recv() => quiet(&mut watched.events).await,
+            () = reloaded.notified() => {
+                if Files::of(&settings.load()) == watched.files {
+                    continue;
+                }
+                watched = begin();
+            }
             _ = looks.tick() => {}
         }
-        let found = fingerprint(files.clone()).await;
-        if found == known {
+        let found = fingerprint(watched.files.clone()).await;
+        if found == watched.known {
             continue;
         }
         debug!("policy-file or a key file has changed");
-        known = found;
+        watched.known = found;
         // What is wrong with it is in the log already.
         let _outcome = requests.ask().await;
     }
 }
 
+/// Files, and what is known of them.
+struct Watched {
+    files: Files,
+    known: Option<Fingerprint>,
+    events: mpsc::Receiver<()>,
+    /// Tells as long as it is there.
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl Watched {
+    /// Begins with what is in force: the fingerprint of the policy, and the keys of `settings`.
+    fn begin(files: Files, settings: &Settings, policy: u64) -> Self {
+        let (heard, events) = mpsc::channel(1);
+        let watcher = start(&files, heard).inspect_err(|error| {
+            warn!(%error, "cannot watch policy-file and key files; changes are found within a minute");
+        });
+        let policy = files.policy.as_ref().map(|_| policy);
+        let known = Some(Fingerprint { policy, keys: keys_in_force(settings) });
+        Self { files, known, events, _watcher: watcher.ok() }
+    }
+}
+
 /// What is watched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Files {
     policy: Option<PathBuf>,
     access_key_id: Option<PathBuf>,
@@ -71,7 +101,7 @@ struct Files {
 impl Files {
     fn of(settings: &Settings) -> Self {
         Self {
-            policy: settings.policy_file.as_ref().cloned(),
+            policy: Snapshot::policy_file(settings).cloned(),
             access_key_id: settings.accesskeyid_file.as_ref().cloned(),
             secret_access_key: settings.secretaccesskey_file.as_ref().cloned(),
         }

@@ -131,6 +131,22 @@ fn loads_a_policy_when_its_file_changes() {
 }
 
 #[test]
+fn watches_a_policy_that_a_reload_has_named() {
+    let dir = TempDir::new().unwrap();
+    let (conf, policy) = (dir.path().join("agent.conf"), dir.path().join("named.json"));
+    std::fs::write(&conf, "").unwrap();
+    std::fs::write(&policy, r#"{"site": {"agentLevel": "off"}}"#).unwrap();
+    let mut command = command(&dir);
+    let agent = Agent::start(dir, command.env("SIGSCI_CONFIG", &conf));
+    std::fs::write(&conf, format!("policy-file = {}", policy.display())).unwrap();
+    agent.signal("-HUP");
+    agent.await_log("reloaded mode=Off");
+    std::fs::write(&policy, common::BLOCK).unwrap();
+    agent.await_log("reloaded mode=Block");
+    assert_eq!(code(&agent, ATTACK, "192.0.2.1"), 406);
+}
+
+#[test]
 fn loads_a_policy_that_kubernetes_swaps() {
     let dir = TempDir::new().unwrap();
     let folder = dir.path().join("policy");
