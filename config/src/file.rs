@@ -3,6 +3,8 @@
 //! The form is TOML-like, and files in the wild are not all TOML: numbers come quoted, text comes bare, lists come as
 //! CSV or as arrays. A line that is none of this is an error with its number.
 
+use std::net::Ipv6Addr;
+
 use crate::values::ValueError;
 
 /// Longer files are refused.
@@ -62,11 +64,13 @@ pub(crate) fn parse(text: &str) -> Document {
             continue;
         };
         let mut value = value.trim().to_owned();
-        // An array may go on over lines until its bracket closes.
-        while value.starts_with('[') && !strip_comment(&value).ends_with(']') {
-            let Some((_, more)) = lines.next() else { break };
-            value = strip_comment(&value).to_owned();
-            value.push_str(more.trim());
+        if is_array(&value) {
+            value = code(&value).to_owned();
+            // It may go on over lines until its bracket closes.
+            while !value.ends_with(']') {
+                let Some((_, more)) = lines.next() else { break };
+                value.push_str(code(more.trim()));
+            }
         }
         match scalar(&value) {
             Ok(value) => document.entries.push(Entry {
@@ -98,16 +102,59 @@ fn scalar(value: &str) -> Result<String, ValueError> {
             tail(inner.get(end + 1..).unwrap_or_default())?;
             Ok(inner.get(..end).unwrap_or_default().to_owned())
         }
-        Some('[') => {
-            let closed =
-                strip_comment(value).strip_suffix(']').ok_or(ValueError::Form { expected: "a closing ]" })?;
+        Some('[') if is_array(value) => {
+            let closed = value.strip_suffix(']').ok_or(ValueError::Form { expected: "a closing ]" })?;
             let inner = closed.get(1..).unwrap_or_default();
             let items: Result<Vec<String>, ValueError> =
-                inner.split(',').map(str::trim).filter(|item| !item.is_empty()).map(scalar).collect();
+                items(inner).map(str::trim).filter(|item| !item.is_empty()).map(scalar).collect();
             Ok(items?.join(","))
         }
         _ => Ok(strip_comment(value).to_owned()),
     }
+}
+
+/// Whether a value is an array. An IPv6 address with a port begins like one.
+fn is_array(value: &str) -> bool {
+    let Some(rest) = value.strip_prefix('[') else { return false };
+    let address = rest.split_once("]:").and_then(|(address, _)| address.split('%').next());
+    address.is_none_or(|address| address.parse::<Ipv6Addr>().is_err())
+}
+
+/// The places of an array's characters that are not within quotes. A quote that does not begin an item is none.
+fn bare(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let (mut quote, mut is_escaped, mut is_fresh) = (None, false, true);
+    text.char_indices().filter(move |&(_, c)| {
+        match quote {
+            Some(_) if is_escaped => is_escaped = false,
+            Some('"') if c == '\\' => is_escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if is_fresh && matches!(c, '"' | '\'') => (quote, is_fresh) = (Some(c), false),
+            None => {
+                is_fresh = matches!(c, '[' | ',') || (is_fresh && c.is_whitespace());
+                return true;
+            }
+        }
+        false
+    })
+}
+
+/// A line of an array without the comment behind it.
+fn code(line: &str) -> &str {
+    let begins = |at| line.get(..at).is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t']));
+    let comment = bare(line).find(|&(at, c)| c == '#' && begins(at));
+    comment.and_then(|(at, _)| line.get(..at)).unwrap_or(line).trim_end()
+}
+
+/// What stands between the commas of an array.
+fn items(inner: &str) -> impl Iterator<Item = &str> {
+    let commas = bare(inner).filter(|(_, c)| *c == ',').map(|(at, _)| at);
+    let mut from = 0;
+    commas.chain([inner.len()]).map(move |to| {
+        let item = inner.get(from..to).unwrap_or_default();
+        from = to + 1;
+        item
+    })
 }
 
 /// A double-quoted string with the escapes of TOML that occur.

@@ -66,6 +66,8 @@ struct Layers {
     settings: Settings,
     warnings: Vec<Warning>,
     problems: Vec<Problem>,
+    /// Where each listener of the file begins.
+    sections: BTreeMap<String, Origin>,
 }
 
 impl Layers {
@@ -77,7 +79,7 @@ impl Layers {
                 reason: error.to_string(),
             }])
         })?;
-        Ok(Self { settings, warnings: Vec::new(), problems: Vec::new() })
+        Ok(Self { settings, warnings: Vec::new(), problems: Vec::new(), sections: BTreeMap::new() })
     }
 
     fn problem(&mut self, option: &str, origin: &Origin, reason: String) {
@@ -154,18 +156,23 @@ impl Layers {
         for (line, error) in document.faults {
             self.problem("", &at(line), error.to_string());
         }
-        for section in document.sections {
-            if let Err(error) = self.settings.revproxy_listener.value.add(&section.name) {
-                self.problem("revproxy-listener", &at(section.line), error.to_string());
-            }
-            self.settings.revproxy_listener.origin = at(section.line);
+        let (listeners, own): (Vec<_>, Vec<_>) =
+            document.entries.into_iter().partition(|entry| entry.section.is_some());
+        // First: revproxy-listener itself would replace the listeners of the blocks.
+        for entry in own {
+            self.assign(&entry.name, &entry.value, &at(entry.line));
         }
-        for entry in document.entries {
-            let origin = at(entry.line);
-            match entry.section {
-                None => self.assign(&entry.name, &entry.value, &origin),
-                Some(section) => self.assign_listener(&section, &entry.name, &entry.value, &origin),
+        for section in document.sections {
+            let origin = at(section.line);
+            if let Err(error) = self.settings.revproxy_listener.value.add(&section.name) {
+                self.problem("revproxy-listener", &origin, error.to_string());
             }
+            self.settings.revproxy_listener.origin = origin.clone();
+            self.sections.entry(section.name).or_insert(origin);
+        }
+        for entry in listeners {
+            let section = entry.section.unwrap_or_default();
+            self.assign_listener(&section, &entry.name, &entry.value, &at(entry.line));
         }
     }
 
@@ -218,6 +225,9 @@ impl Layers {
             let Some(path) = set.as_ref().cloned() else { continue };
             let origin = set.origin.clone();
             match read(&path).map(String::from_utf8) {
+                Ok(Ok(text)) if text.trim().is_empty() => {
+                    self.problem(option, &origin, format!("{} is empty", path.display()));
+                }
                 Ok(Ok(text)) => self.assign(name, text.trim(), &Origin::File { path, line: 1 }),
                 Ok(Err(_)) => self.problem(option, &origin, format!("{} is not UTF-8", path.display())),
                 Err(error) => {
@@ -276,10 +286,12 @@ impl Layers {
                 self.problem(name, &Origin::Default, variable(name));
             }
         }
-        let origin = self.settings.revproxy_listener.origin.clone();
+        let whole = &self.settings.revproxy_listener.origin;
         let mut faults = Vec::new();
         for (name, listener) in &self.settings.revproxy_listener.0 {
-            let option = |key: &str| format!("revproxy-listener.{name}.{key}");
+            let section = self.sections.get(name).filter(|_| matches!(whole, Origin::File { .. }));
+            let origin = section.unwrap_or(whole);
+            let option = |key: &str| (format!("revproxy-listener.{name}.{key}"), origin.clone());
             if listener.listener.is_empty() {
                 faults.push((option("listener"), "missing: give http://HOST:PORT or https://HOST:PORT"));
             }
@@ -290,7 +302,7 @@ impl Layers {
                 faults.push((option("grpc"), "a gRPC listener has exactly one upstream"));
             }
         }
-        for (option, reason) in faults {
+        for ((option, origin), reason) in faults {
             self.problem(&option, &origin, reason.to_owned());
         }
     }

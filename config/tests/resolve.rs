@@ -127,6 +127,28 @@ local-networks = \"private,203.0.113.0/24\"
 }
 
 #[test]
+fn arrays_hold_comments_quotes_and_addresses() {
+    let text = "\
+admin-listener = [::1]:9000   # not an array
+statsd-metrics = [ # what dashboards show
+  # the first
+  \"sigsci.agent.waf.*\",
+  'a # b,c', it's, \"d\\\"]\",
+  # the last
+] # done
+rpc-address = [::1]:9001
+local-networks = [::1, 10.0.0.0/8]
+";
+    let settings = Case::keys().file(CONF, text).ok().settings;
+    assert_eq!(settings.admin_listener.as_ref().unwrap().to_string(), "[::1]:9000");
+    assert_eq!(settings.statsd_metrics.0, ["sigsci.agent.waf.*", "a # b", "c", "it's", "d\"]"]);
+    assert_eq!(settings.rpc_address.to_string(), "[::1]:9001");
+    assert!(settings.local_networks.contain("::1".parse().unwrap()));
+    let open = Case::keys().file(CONF, "max-procs = 1\nlocal-networks = [\n'10.0.0.0/8',\n").problems();
+    assert!(open.contains("agent.conf:2: expected a closing ]"), "{open}");
+}
+
+#[test]
 fn every_problem_is_reported_at_once_with_option_source_and_line() {
     let case = Case::new()
         .file(CONF, "max-procs = many\nno equals sign\n[somewhere]\n")
@@ -224,6 +246,11 @@ fn secrets_come_from_files_and_are_never_shown() {
     assert!(shown.contains("********"));
     let missing = Case::keys().env("SIGSCI_ACCESSKEYID_FILE", "/nope").problems();
     assert!(missing.contains("accesskeyid-file (environment SIGSCI_ACCESSKEYID_FILE): cannot read /nope"));
+    let empty = Case::keys().env("SIGSCI_ACCESSKEYID_FILE", "/id").file("/id", "\n").problems();
+    assert!(
+        empty.contains("accesskeyid-file (environment SIGSCI_ACCESSKEYID_FILE): /id is empty"),
+        "{empty}"
+    );
 }
 
 #[test]
@@ -285,6 +312,16 @@ upstreams = [\"http://127.0.0.1:8000\", \"http://127.0.0.1:8003\"]
     let problems = Case::keys().file(CONF, twice).problems();
     assert!(problems.contains("agent.conf:4): expected listener names that are unique"), "{problems}");
     assert!(problems.contains("revproxy-listener.a.http2 (/etc/sigsci/agent.conf:5)"), "{problems}");
+    let bare = "[revproxy-listener.a]\nlistener=x\n[revproxy-listener.b]\nlistener=y\nupstreams=z\n";
+    let problems = Case::keys().file(CONF, bare).problems();
+    assert!(
+        problems.contains("revproxy-listener.a.upstreams (/etc/sigsci/agent.conf:1): missing"),
+        "{problems}"
+    );
+    let both =
+        "revproxy-listener = 'a:{listener=x,upstreams=y}'\n[revproxy-listener.b]\nlistener=x\nupstreams=y\n";
+    let listeners = Case::keys().file(CONF, both).ok().settings.revproxy_listener.value.0;
+    assert_eq!(listeners.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
