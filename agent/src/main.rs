@@ -71,7 +71,8 @@ usage: portcullis-agent [OPTION...]                 serve
        portcullis-agent [OPTION...] check-config    print what is in force and where it came from, secrets masked
        portcullis-agent inspect [FILE] [...]        what the engine finds in a request; inspect --help tells more
        portcullis-agent policy check FILE...        check a policy, and tell everything that is wrong with it
-       portcullis-agent policy explain FILE REQUEST [--from IP] [--country CC] [--times N] [--response CODE]
+       portcullis-agent policy explain FILE REQUEST [--from IP] [--country CC] [--times N]
+                                [--response CODE|FILE]
                                                     tell what a policy does to the request in a file, and why
        portcullis-agent --help | --usage | --version
 

@@ -1,17 +1,18 @@
 //! `policy check` and `policy explain`: what a policy is, and what it does to a request, without an agent.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use jiff::Timestamp;
-use portcullis_detect::{Body, Budgets, Engine, Header, Request, Response};
-use portcullis_policy::{Action, Decision, Facts, Policy, Secret, Source, State, StateLimits};
+use portcullis_detect::{Budgets, Engine, Header, Response};
+use portcullis_policy::{
+    Action, Decision, Facts, Policy, Secret, Source, State, StateLimits, post_parameters,
+};
 
 use crate::inspect::raw::{self, ResponseHead};
+use crate::inspect::read;
 use crate::policy_files::PolicyFiles;
 
 /// Runs what stands behind `policy` on the command line, and says what it found.
@@ -116,7 +117,8 @@ impl Answered {
         match answer {
             Answer::Code(code) => Ok(Self { code: *code, head: None }),
             Answer::File(path) => {
-                let message = raw::response(&read(path)?).with_context(|| path.display().to_string())?;
+                let message =
+                    raw::response(&read(Some(path))?).with_context(|| path.display().to_string())?;
                 Ok(Self { code: message.head.code, head: Some(message.head) })
             }
         }
@@ -127,32 +129,30 @@ impl Answered {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let (name, mut bytes) = (path.display(), Vec::new());
-    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
-    ensure!(bytes.len() as u64 <= MOST_BYTES, "{name}: larger than {MOST_BYTES} bytes");
-    Ok(bytes)
-}
-
 fn explain(policy: &str, request: &str, options: &Options) -> anyhow::Result<String> {
     let policy = compile(&[policy])?;
-    let bytes = read(Path::new(request))?;
+    let bytes = read(Some(Path::new(request)))?;
     let answered = options.response.as_ref().map(Answered::new).transpose()?;
-    let parsed = Parsed::new(&bytes).with_context(|| format!("{request}: no request"))?;
-    let request = parsed.request();
+    let message = raw::request(&bytes).with_context(|| request.to_owned())?;
+    let mut out = String::new();
+    for remark in &message.remarks {
+        writeln!(out, "warning: {request}: {remark}")?;
+    }
+    let headers = message.head.headers();
+    let request = message.request(&headers);
     let engine = Engine::new(Budgets::default()).with_patches(policy.patches())?;
     let state =
         State::new(StateLimits { counters: 1024, flags: 1024, rates: 1024 }, &Secret::new(b"explain"));
     let signals = engine.inspect(&request);
+    let post = post_parameters(&engine, &request);
     let mut facts = Facts::new(&request, Some(options.from));
+    facts.post = &post;
     facts.country = &options.country;
     let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
     for _ in 1..options.times {
         policy.decide(&facts, &signals, state.at(now));
     }
     let decision = policy.explain(&facts, &signals, state.at(now));
-    let mut out = String::new();
     tell(&mut out, "request", &decision)?;
     if let Some(answered) = &answered {
         match &decision.remembered {
@@ -195,63 +195,7 @@ fn describe(action: &Action) -> String {
     }
 }
 
-/// A request as it stands in a file: as on the wire, with either kind of line end.
-struct Parsed<'a> {
-    method: &'a [u8],
-    target: &'a [u8],
-    protocol: &'a [u8],
-    headers: Vec<Header<'a>>,
-    body: &'a [u8],
-}
-
-impl<'a> Parsed<'a> {
-    fn new(bytes: &'a [u8]) -> anyhow::Result<Self> {
-        let mut rest = bytes;
-        let mut words = line(&mut rest).split(|byte| *byte == b' ');
-        let (Some(method), Some(target)) = (words.next(), words.next()) else {
-            bail!("the first line is not METHOD TARGET PROTOCOL");
-        };
-        let protocol = words.next().unwrap_or(b"HTTP/1.1");
-        let mut headers = Vec::new();
-        loop {
-            let header = line(&mut rest);
-            if header.is_empty() {
-                break;
-            }
-            let Some(colon) = header.iter().position(|byte| *byte == b':') else {
-                bail!("the header {:?} has no colon", String::from_utf8_lossy(header));
-            };
-            let (name, value) = header.split_at(colon);
-            headers.push(Header { name, value: value.get(1..).unwrap_or_default().trim_ascii() });
-        }
-        Ok(Self { method, target, protocol, headers, body: rest })
-    }
-
-    fn request(&self) -> Request<'_> {
-        let host = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
-        Request {
-            method: self.method,
-            scheme: b"http",
-            authority: host.map(|host| host.value).unwrap_or_default(),
-            target: self.target,
-            protocol: self.protocol,
-            headers: &self.headers,
-            body: Body { bytes: self.body, truncated: false },
-            ..Request::default()
-        }
-    }
-}
-
-/// Takes a line off `rest`.
-fn line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
-    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-    let line = rest.get(..end).unwrap_or_default();
-    *rest = rest.get(end + 1..).unwrap_or_default();
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
 const MOST_TIMES: u32 = 100_000;
-const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -278,6 +222,24 @@ mod tests {
             told.contains("stopped: rule r1 stops it") && told.contains("request: blocked with 403"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn reads_a_request_as_the_agent_does() {
+        let policy = r#"
+site: { agentLevel: block }
+rules:
+  - type: request
+    id: r2
+    reason: admins
+    conditions:
+      - { type: multival, field: postParameter, operator: exists, groupOperator: all, conditions: [
+          { type: single, field: name, operator: equals, value: role } ] }
+    actions: [{ type: block, responseCode: 403 }]
+"#;
+        let json = "POST /users HTTP/1.1\nHost: a\nContent-Type: application/json\nTransfer-Encoding: chunked\n\nC\n{\"role\": \"x\"\n1\n}\n0\n\n";
+        let told = told(policy, json, &[]).unwrap();
+        assert!(told.contains("rule r2 (admins): holds") && told.contains("blocked with 403"), "{told}");
     }
 
     #[test]
@@ -342,7 +304,9 @@ rules:
                 .to_string()
                 .contains("site.colour")
         );
-        assert!(format!("{:#}", told(POLICY, "GET\n\n", &[]).unwrap_err()).contains("the first line"));
+        assert!(
+            format!("{:#}", told(POLICY, "GET\n\n", &[]).unwrap_err()).contains("line 1: a request begins")
+        );
         assert!(
             told(POLICY, "GET / HTTP/1.1\n\n", &["--from"])
                 .unwrap_err()

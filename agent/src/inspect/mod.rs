@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use portcullis_detect::{Body, Engine, Request, Response};
+use portcullis_detect::{Engine, Response};
 use portcullis_policy::redact::Redactions;
-use portcullis_policy::{Facts, Policy, Secret, State, StateLimits};
+use portcullis_policy::{Facts, Policy, Secret, State, StateLimits, post_parameters};
 
 use self::report::Report;
 use crate::policy_files::PolicyFiles;
@@ -87,21 +87,15 @@ fn inspect(asked: &Asked) -> Result<Report> {
     let message = raw::request(&bytes).with_context(|| name.clone())?;
     let policy = policy(asked.policy.as_deref())?;
     let headers = message.head.headers();
-    let authority = headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
-    let request = Request {
-        method: &message.head.method,
-        authority: authority.map_or(&[][..], |host| host.value),
-        target: &message.head.target,
-        protocol: &message.head.protocol,
-        headers: &headers,
-        body: Body { bytes: &message.body, truncated: false },
-        ..Request::default()
-    };
+    let request = message.request(&headers);
     let engine = Engine::default().with_patches(policy.patches())?;
     let signals = engine.inspect(&request);
     let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
     let state = State::new(StateLimits::default(), &Secret::new(b"inspect"));
-    let decision = policy.decide(&Facts::new(&request, None), &signals, state.at(now));
+    let post = post_parameters(&engine, &request);
+    let mut facts = Facts::new(&request, None);
+    facts.post = &post;
+    let decision = policy.decide(&facts, &signals, state.at(now));
     let shown = match asked.secrets {
         Secrets::Redacted => Shown::Redacted(policy.redactions()),
         Secrets::Shown => Shown::Everything,
@@ -128,7 +122,8 @@ fn policy(path: Option<&Path>) -> Result<Policy> {
 /// Bytes of a file that are read: more than any body that is inspected.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
-fn read(path: Option<&Path>) -> Result<Vec<u8>> {
+/// What stands in a file, or comes from standard input.
+pub(crate) fn read(path: Option<&Path>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let name = match path {
         Some(path) => {

@@ -1,6 +1,6 @@
 //! HTTP/1 messages as people keep them in files: lines may end in LF alone, and lengths may be wrong after an edit.
 
-use portcullis_detect::Header;
+use portcullis_detect::{Body, Header, Request};
 use thiserror::Error;
 
 /// A message taken apart.
@@ -14,6 +14,23 @@ pub(crate) struct Message<H> {
 
 /// Headers by name and value.
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+impl Message<RequestHead> {
+    /// The request with these headers, which are its own.
+    pub(crate) fn request<'a>(&'a self, headers: &'a [Header<'a>]) -> Request<'a> {
+        let host = headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
+        Request {
+            method: &self.head.method,
+            scheme: b"http",
+            authority: host.map(|host| host.value).unwrap_or_default(),
+            target: &self.head.target,
+            protocol: &self.head.protocol,
+            headers,
+            body: Body { bytes: &self.body, truncated: false },
+            ..Request::default()
+        }
+    }
+}
 
 /// The head of a request.
 #[derive(Debug, PartialEq, Eq)]
