@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
-use tracing::{Event, Level, Metadata, Subscriber, info};
+use tracing::{Event, Level, Metadata, Subscriber, warn};
 use tracing_subscriber::layer::{Context, Filter};
 
 use crate::counters::Counters;
@@ -16,6 +16,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// Events of this target say how the process was started; there are as many as it needs.
 pub const STARTUP: &str = "startup";
+
+/// Events of this target say what was left out; whoever sees warnings sees them, too.
+const SUMS: &str = "repeats";
 
 /// What was logged how often.
 #[derive(Clone, Debug)]
@@ -48,12 +51,12 @@ impl Repeats {
             .map(|place| (place.name.clone(), std::mem::take(&mut place.suppressed)))
             .collect();
         for (place, times) in left_out {
-            info!(times, place, "warnings left out because they repeat");
+            warn!(target: SUMS, times, place, "warnings left out because they repeat");
         }
     }
 
     fn allows(&self, metadata: &Metadata<'_>, now: Instant) -> bool {
-        if *metadata.level() > Level::WARN || metadata.target() == STARTUP {
+        if *metadata.level() > Level::WARN || [STARTUP, SUMS].contains(&metadata.target()) {
             return true;
         }
         let mut places = self.places();
@@ -94,7 +97,6 @@ impl<S: Subscriber> Filter<S> for Repeats {
 #[cfg(test)]
 mod tests {
     use tracing::callsite::Callsite;
-    use tracing::warn;
 
     use super::*;
 
@@ -125,6 +127,5 @@ mod tests {
         assert!(repeats.allows(&HERE, start + WINDOW));
         repeats.sum_up();
         assert!(repeats.places().values().all(|place| place.suppressed == 0 && place.name == "here:7"));
-        warn!("used");
     }
 }
