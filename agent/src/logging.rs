@@ -75,7 +75,13 @@ impl Log {
     ///
     /// When it can not be opened; the old one stays.
     pub fn reopen(&self) -> io::Result<()> {
-        self.sink().as_mut().map_or(Ok(()), Sink::reopen)
+        let path = self.sink().as_ref().map(|sink| sink.path().to_owned());
+        if let Some(path) = path {
+            // Not under the lock: opening may take its time, and whoever logs would wait.
+            let fresh = Sink::open(&path)?;
+            *self.sink() = Some(fresh);
+        }
+        Ok(())
     }
 
     fn sink(&self) -> MutexGuard<'_, Option<Sink>> {
