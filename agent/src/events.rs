@@ -68,9 +68,9 @@ pub enum What {
         /// Whether time or an operator ended it.
         by: &'static str,
     },
-    /// A client reached a rate limit.
+    /// A rate limit was reached.
     RateLimited {
-        /// Whose address; none where the limit counts something else.
+        /// Whose request reached it; none where that is not known.
         source: Option<IpAddr>,
         /// The rule.
         rule: String,

@@ -141,6 +141,10 @@ impl Reload {
                 warn!(option = name, "changed, and takes effect at the next start");
             }
         }
+        // Masked, it looks the same.
+        if old.anonymous_ip_secret_key.value != new.anonymous_ip_secret_key.value {
+            warn!(option = "anonymous-ip-secret-key", "changed, and takes effect at the next start");
+        }
         let mut kept = old.clone();
         kept.policy_file = new.policy_file.clone();
         kept.geo_database = new.geo_database.clone();
