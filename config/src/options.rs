@@ -105,7 +105,7 @@ table! {
         "haproxy-spoa-enabled" haproxy_spoa_enabled: bool = "false", Accepted(NO_SPOE), "SPOE agent.";
         "haproxy-spoa-address" haproxy_spoa_address: String = "unix:/var/run/sigsci-ha.sock", Accepted(NO_SPOE), "SPOE listener.";
 
-        "max-records" max_records: u64 = "0", Active, "Records that may wait to be written; more are counted and dropped. 0 is 10000.";
+        "max-records" max_records: u64 = "0", Active, "Records that may wait to be written or sent, of 8 KiB each on average; more are counted and dropped. 0 is 10000.";
         "download-url" download_url: String = "", Accepted(NO_CLOUD), "Source of rules.";
         "download-failover-url" download_failover_url: String = "", Accepted(NO_CLOUD), "Second source of rules.";
         "download-cdn-url" download_cdn_url: String = "", Accepted(NO_CLOUD), "Third source of rules.";

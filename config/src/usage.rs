@@ -6,22 +6,28 @@ use crate::listener::ListenerSettings;
 use crate::options::Settings;
 use crate::table::{Effect, Spec, Table};
 
-/// The text of `--usage`: a line an option.
+/// The text of `--usage`: every option, then every key of a listener.
 pub fn usage() -> String {
     let mut out = String::new();
-    for spec in Settings::SPECS {
+    told(&mut out, "--", Settings::SPECS);
+    out.push_str("\nKeys of revproxy-listener, as in app:{listener='http://0.0.0.0:8001',upstreams='http://127.0.0.1:8000'}:\n\n");
+    told(&mut out, "", ListenerSettings::SPECS);
+    out
+}
+
+fn told(out: &mut String, dashes: &str, specs: &[Spec]) {
+    for spec in specs {
         let default =
             if spec.default.is_empty() { String::new() } else { format!(" (default {})", spec.default) };
         let _ = writeln!(
             out,
-            "  --{} {}{default}\n        {}{}",
+            "  {dashes}{} {}{default}\n        {}{}",
             spec.name,
             spec.form,
             spec.help,
             remark(spec.effect)
         );
     }
-    out
 }
 
 /// The reference page of every option, in Markdown.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis_config::{
-    Inputs, Origin, Problems, Procs, Resolved, RpcAddress, Settings, Warning, configuration_markdown,
+    Inputs, Origin, Problems, Procs, Resolved, RpcAddress, Settings, Warning, configuration_markdown, usage,
 };
 
 struct Case {
@@ -336,6 +336,15 @@ fn threads_follow_the_documented_defaults() {
         (Procs::Share(1), 4, 1),
     ] {
         assert_eq!(procs.threads(cpus), threads, "{procs} of {cpus}");
+    }
+}
+
+#[test]
+fn usage_tells_of_options_and_of_keys_of_listeners() {
+    let told = usage();
+    for line in ["  --max-procs NUMBER|N% (default auto)\n", "\n  shutdown-timeout DURATION (default 30s)\n"]
+    {
+        assert!(told.contains(line), "{line}");
     }
 }
 

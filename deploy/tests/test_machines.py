@@ -24,8 +24,8 @@ def unit_complaints(text):
         found.append(f"ExecStart is {service.get('ExecStart')}")
     if "-HUP" not in service.get("ExecReload", ""):
         found.append("no reload")
-    if int(service.get("TimeoutStopSec", "90")) <= 25:
-        found.append("TimeoutStopSec is not longer than shutdown-grace")
+    if int(service.get("TimeoutStopSec", "90")) <= 32:
+        found.append("TimeoutStopSec is not longer than shutdown-grace and shutdown-timeout")
     for name in ("NoNewPrivileges", "ProtectHome", "PrivateDevices", "DynamicUser", "RestrictNamespaces"):
         if service.get(name) != "yes":
             found.append(f"{name} is not yes")
@@ -47,7 +47,7 @@ class Units(unittest.TestCase):
 
     def test_notices_a_broken_unit(self):
         for old, new in [("ExecStart=/usr/sbin/portcullis-agent", "ExecStart=/usr/sbin/agent"),
-                         ("TimeoutStopSec=30", "TimeoutStopSec=10"), ("NoNewPrivileges=yes", "NoNewPrivileges=no"),
+                         ("TimeoutStopSec=35", "TimeoutStopSec=10"), ("NoNewPrivileges=yes", "NoNewPrivileges=no"),
                          ("RuntimeDirectory=sigsci", "RuntimeDirectory=other"),
                          ("StateDirectory=sigsci", "StateDirectory=other"), ("-HUP", "-USR1"),
                          ("unix:/run/sigsci/sigsci.sock", "unix:")]:
