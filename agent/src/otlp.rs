@@ -176,7 +176,7 @@ impl Otlp {
 impl Exporter {
     /// Sends until it is told that no more records come, and all are sent.
     pub async fn run(mut self) {
-        let mut batch: Vec<Waiting> = Vec::with_capacity(BATCH);
+        let mut batch: Vec<Waiting> = Vec::new();
         loop {
             let first = tokio::select! {
                 first = self.queue.recv() => first,
@@ -202,9 +202,12 @@ impl Exporter {
                 () = ending.notified() => ending.notify_one(),
             }
             self.under_way = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-            let body = Bytes::from(self.message(&batch).to_string());
-            batch.clear();
-            let sent = self.send(body).await;
+            let (hostname, whole) = (Arc::clone(&self.hostname), std::mem::take(&mut batch));
+            // A large batch takes as long as many verdicts.
+            let sent = match aside::run("otlp", move || message(&hostname, &whole)).await {
+                Ok(body) => self.send(body).await,
+                Err(error) => Err(error.to_string()),
+            };
             let count = std::mem::take(&mut self.under_way);
             match sent {
                 Ok(refused) => {
@@ -284,18 +287,6 @@ impl Exporter {
             _ => Err(Failure::Final(status.to_string())),
         }
     }
-
-    fn message(&self, records: &[Waiting]) -> Value {
-        let records: Vec<Value> = records.iter().map(|(record, _)| log_record(record)).collect();
-        json!({ "resourceLogs": [{
-            "resource": { "attributes": [
-                text("service.name", "portcullis-agent"),
-                text("service.version", env!("CARGO_PKG_VERSION")),
-                text("host.name", &self.hostname),
-            ] },
-            "scopeLogs": [{ "scope": { "name": "portcullis.requests" }, "logRecords": records }],
-        }] })
-    }
 }
 
 /// Counts what is given up at the end of the process.
@@ -344,6 +335,20 @@ fn refused(said: &[u8]) -> u64 {
         warn!(records = refused, complaint, "otlp-logs-url takes only a part of the records");
     }
     refused
+}
+
+/// A batch as a request says it.
+fn message(hostname: &str, records: &[Waiting]) -> Bytes {
+    let records: Vec<Value> = records.iter().map(|(record, _)| log_record(record)).collect();
+    let message = json!({ "resourceLogs": [{
+        "resource": { "attributes": [
+            text("service.name", "portcullis-agent"),
+            text("service.version", env!("CARGO_PKG_VERSION")),
+            text("host.name", hostname),
+        ] },
+        "scopeLogs": [{ "scope": { "name": "portcullis.requests" }, "logRecords": records }],
+    }] });
+    message.to_string().into()
 }
 
 /// A record as a log record: what can be searched for as attributes, all of it as the body.
