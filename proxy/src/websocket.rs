@@ -2,10 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -17,6 +19,9 @@ use crate::settings::Failure;
 
 /// The largest message that is relayed; a larger one ends the connection, as RFC 6455 section 7.4.1 provides.
 const MOST_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// How long both sides may take to answer a close.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How messages are judged.
 #[derive(Debug)]
@@ -58,10 +63,29 @@ pub(crate) async fn relay<I: Inspect>(
         Ended::Closed(close) => close,
         Ended::Broken(error) => return Err(io::Error::other(error)),
     };
-    // Either side may be gone already.
-    let _ = to_upstream.send(Frame::Close(close.clone())).await;
-    let _ = to_client.send(Frame::Close(close)).await;
+    let both = async {
+        let to_upstream = farewell(from_upstream, to_upstream, close.clone());
+        tokio::join!(to_upstream, farewell(from_client, to_client, close))
+    };
+    // Whoever does not answer is left without.
+    let _answered = tokio::time::timeout(FAREWELL, both).await;
     Ok(())
+}
+
+/// Closes one side, and reads it to its end: with bytes that nobody has read a connection is reset, and the close may be
+/// lost with it. The side may be gone already.
+async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(
+    mut from: SplitStream<WebSocketStream<S>>,
+    mut to: SplitSink<WebSocketStream<S>, Frame>,
+    close: Option<CloseFrame>,
+) {
+    // Not taken where it was this side that closed: the answer to that waits already, and has only to be flushed.
+    let _ = to.send(Frame::Close(close)).await;
+    let _ = to.close().await;
+    while let Some(Ok(_)) = from.next().await {}
+    if let Ok(mut side) = to.reunite(from) {
+        let _ = side.get_mut().shutdown().await;
+    }
 }
 
 enum Ended {
@@ -119,10 +143,10 @@ fn text(frame: &Frame) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::{HeaderMap, Method, Uri, Version};
     use tokio::io::duplex;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::JoinHandle;
 
     use super::*;
     use crate::inspect::{Judgement, Outcome, Shown};
@@ -155,10 +179,7 @@ mod tests {
         }
     }
 
-    /// What the upstream gets of one message from the client.
-    async fn relayed(message: Frame, failure: Failure) -> Frame {
-        let (client, client_side) = duplex(1024);
-        let (upstream_side, upstream) = duplex(1024);
+    fn watch(failure: Failure) -> Watch<Judge> {
         let request = Seen {
             listener: "app".into(),
             client: ([192, 0, 2, 1], 1).into(),
@@ -171,7 +192,14 @@ mod tests {
             trailers: None,
             tls: None,
         };
-        let watch = Watch { inspect: Arc::new(Judge), request: Arc::new(request), failure };
+        Watch { inspect: Arc::new(Judge), request: Arc::new(request), failure }
+    }
+
+    /// What the upstream gets of one message from the client.
+    async fn relayed(message: Frame, failure: Failure) -> Frame {
+        let (client, client_side) = duplex(1024);
+        let (upstream_side, upstream) = duplex(1024);
+        let watch = watch(failure);
         let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         let mut upstream = WebSocketStream::from_raw_socket(upstream, Role::Server, None).await;
         client.send(message).await.unwrap();
@@ -190,6 +218,58 @@ mod tests {
             Frame::Close(Some(close)) => Some(close.code),
             _ => None,
         }
+    }
+
+    /// A connection over TCP, which loses what was sent where it is reset.
+    async fn tcp() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
+
+    /// Client and upstream, with a relay between them.
+    async fn between() -> (WebSocketStream<TcpStream>, WebSocketStream<TcpStream>, JoinHandle<io::Result<()>>)
+    {
+        let ((client, client_side), (upstream_side, upstream)) = (tcp().await, tcp().await);
+        let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let upstream = WebSocketStream::from_raw_socket(upstream, Role::Server, None).await;
+        let relay =
+            tokio::spawn(async move { relay(client_side, upstream_side, &watch(Failure::Open)).await });
+        (client, upstream, relay)
+    }
+
+    #[tokio::test]
+    async fn who_closes_is_answered_whichever_side_it_is() {
+        let close = || CloseFrame { code: CloseCode::Away, reason: "bye".into() };
+        let (mut client, mut upstream, relay) = between().await;
+        client.send(Frame::Close(Some(close()))).await.unwrap();
+        assert_eq!(upstream.next().await.unwrap().unwrap(), Frame::Close(Some(close())));
+        assert!(upstream.next().await.is_none());
+        assert_eq!(client.next().await.unwrap().unwrap(), Frame::Close(Some(close())));
+        assert!(client.next().await.is_none());
+        drop(upstream);
+        relay.await.unwrap().unwrap();
+        let (mut client, mut upstream, relay) = between().await;
+        upstream.send(Frame::Close(Some(close()))).await.unwrap();
+        assert_eq!(client.next().await.unwrap().unwrap(), Frame::Close(Some(close())));
+        assert_eq!(upstream.next().await.unwrap().unwrap(), Frame::Close(Some(close())));
+        assert!(client.next().await.is_none() && upstream.next().await.is_none());
+        drop(upstream);
+        relay.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_close_reaches_who_sent_more_than_was_read() {
+        let (mut client, mut upstream, relay) = between().await;
+        client.feed(Frame::text("bad")).await.unwrap();
+        for _ in 0..64 {
+            client.feed(Frame::binary(vec![0xff; 64 * 1024])).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        assert_eq!(closed(&client.next().await.unwrap().unwrap()), Some(CloseCode::Policy));
+        assert_eq!(closed(&upstream.next().await.unwrap().unwrap()), Some(CloseCode::Policy));
+        drop((client, upstream));
+        relay.await.unwrap().unwrap();
     }
 
     #[tokio::test]
