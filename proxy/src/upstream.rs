@@ -164,7 +164,8 @@ impl Upstreams {
                     return Ok(answered);
                 }
                 Err(failed) if failed.is_refusal() && sending.body.is_untouched() => {
-                    self.balance.refused(index, now);
+                    // It may have been waited for, for longer than the pause is.
+                    self.balance.refused(index, Instant::now());
                     last = failed;
                 }
                 Err(failed) => return Err(failed),

@@ -1,6 +1,7 @@
 //! Upstreams that refuse, hang, lie or leave, and what the client and the log are told.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -26,6 +27,26 @@ async fn requests_go_in_turn_and_past_one_that_refuses() {
         assert_eq!(status(agent.get("/").await), 200);
     }
     assert_eq!(one.requests().len(), 8);
+}
+
+#[tokio::test]
+async fn one_that_is_waited_for_in_vain_is_skipped_from_then_on() {
+    // Nobody answers its handshake, for longer than the first pause is.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (url, one) = (format!("https://{}", silent.local_addr().unwrap()), Upstream::ok().await);
+    let keys = "tls-handshake-timeout=700ms,tls-insecure-skip-verify=true";
+    let agent = Agent::with(&format!("{url},{}", one.url()), keys).await;
+    for _ in 0..4 {
+        assert_eq!(status(agent.get("/").await), 200);
+    }
+    let tried = async {
+        let mut tried = Vec::new();
+        while let Ok(accepted) = tokio::time::timeout(Duration::ZERO, silent.accept()).await {
+            tried.push(accepted.unwrap());
+        }
+        tried.len()
+    };
+    assert_eq!(tried.await, 1);
 }
 
 #[tokio::test]
