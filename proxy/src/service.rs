@@ -197,7 +197,8 @@ impl<I: Inspect> Connection<I> {
 
     /// Why the listener does not serve a request of this kind.
     fn misfit(&self, seen: &Seen, upgrade: Option<&Wanted>) -> Option<Reason> {
-        if seen.method == Method::CONNECT && upgrade.is_none() {
+        // Over HTTP/2 it may be the form of a switch; over HTTP/1 it opens a tunnel whatever else it asks for.
+        if seen.method == Method::CONNECT && !upgrade.is_some_and(Wanted::takes_the_body) {
             return Some(Reason::Connected);
         }
         match self.shared.listener.kind {

@@ -144,7 +144,19 @@ async fn connect_is_not_served() {
         .exchange(b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nConnection: close\r\n\r\n")
         .await;
     assert_eq!(status(&answer), 405);
-    assert_eq!(upstream.connections(), 0);
+    // Nor where it asks for a switch as well.
+    let answer = agent
+        .exchange(
+            b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nConnection: upgrade\r\nUpgrade: mine\r\n\r\n\
+            GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+    assert_eq!(status(&answer), 405);
+    assert!(
+        upstream.requests().iter().all(|request| request.starts_with("GET ")),
+        "{:?}",
+        upstream.requests()
+    );
 }
 
 #[tokio::test]
