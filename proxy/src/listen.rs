@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use portcullis_framing::Rejection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -259,18 +260,20 @@ async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     if activity.was_slow() {
         shared.counters.connection_failed(ConnectionFault::Slow);
     }
-    if let Err(error) = &ended
-        && is_breach(error)
-    {
-        served.breached();
+    if let Some(rejection) = ended.as_ref().err().and_then(breach) {
+        served.breached(rejection);
     }
     ended.map_err(io::Error::other)
 }
 
-/// Whether the client broke the rules of HTTP/2, so that its connection was ended for that.
-fn is_breach(error: &hyper::Error) -> bool {
+/// The rules that the client broke, where its connection was ended for that without a request to tell of: those of
+/// HTTP/2, or a target that the guard lets pass and the parser behind it does not.
+fn breach(error: &hyper::Error) -> Option<Rejection> {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(h2::Error::is_library)
+    if cause.is_some_and(h2::Error::is_library) {
+        return Some(Rejection::Http2);
+    }
+    error.is_parse().then_some(Rejection::RequestLine)
 }
 
 /// A connection that can be asked to end after what is under way.

@@ -343,9 +343,10 @@ impl<I: Inspect> Connection<I> {
         self.refused(record, rejection)
     }
 
-    /// Notes that the client broke the rules of HTTP/2, for which its connection was ended: there is no request to answer.
-    pub(crate) fn breached(&self) {
-        drop(self.refuse_head(Version::HTTP_2, Rejection::Http2, Bytes::new(), Instant::now()));
+    /// Notes that the client broke a rule for which its connection was ended: there is no request to answer.
+    pub(crate) fn breached(&self, rejection: Rejection) {
+        let version = if rejection == Rejection::Http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        drop(self.refuse_head(version, rejection, Bytes::new(), Instant::now()));
     }
 
     fn refuse(&self, mut record: Box<Record>, rejection: Rejection) -> Response<Answer> {

@@ -80,6 +80,16 @@ async fn sound_requests_of_odd_form_pass() {
 }
 
 #[tokio::test]
+async fn a_target_that_passes_the_guard_and_not_the_parser_is_recorded_too() {
+    let upstream = Upstream::ok().await;
+    let agent = Agent::with(&upstream.url(), "access-log='DIR/access.log',access-log-format=json").await;
+    assert_eq!(status(agent.exchange(b"GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n").await), 400);
+    assert_eq!(upstream.connections(), 0);
+    agent.await_metric("waf_proxy_rejections_total", "reason=\"request-line\"", 1.0).await;
+    agent.await_file("access.log", "\"rejection\":\"request-line\"").await;
+}
+
+#[tokio::test]
 async fn a_refused_request_is_told_with_its_first_line() {
     let upstream = Upstream::ok().await;
     let agent = Agent::plain(&upstream.url()).await;
