@@ -1,16 +1,29 @@
 //! The headers of a forwarded message: what belongs to one connection is taken off, where it came from is added.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED, HOST, HeaderMap,
+    HeaderName, HeaderValue, TE,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What others rely on: a client must not be able to have it removed.
-const RELIED_ON: [HeaderName; 6] =
-    [HOST, CONTENT_LENGTH, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
+/// Where a request came from, as this proxy tells it.
+const ORIGIN: [HeaderName; 3] = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
+
+/// What others rely on, inspection among them: a client must not be able to have it removed. A body that was read as what
+/// these headers say is not to be another one to the application.
+const RELIED_ON: [HeaderName; 8] = [
+    HOST,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+];
 
 /// How requests are rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +82,10 @@ pub(crate) fn onward(
                 scheme = true;
                 true
             }
+            (_, Rewriting::Extend | Rewriting::Replace) if is_disguised(name) => false,
             _ => !is_hop_by_hop(name) && !is_the_agents(name),
         };
-        if passes && !named.contains(name) && !added.iter().any(|(other, _)| other == name) {
+        if passes && !named.contains(name) && !added.iter().any(|(other, _)| reads_as(name, other)) {
             put(name, value);
         }
     }
@@ -101,7 +115,8 @@ pub(crate) fn onward(
 /// The trailers that a client's request goes on with: some applications read them as headers, so what the client may not
 /// say there it may not say here.
 pub(crate) fn onward_trailers(trailers: HeaderMap) -> HeaderMap {
-    let is_told = |name: &HeaderName| RELIED_ON.contains(name) || is_the_agents(name);
+    let is_told =
+        |name: &HeaderName| RELIED_ON.iter().any(|other| reads_as(name, other)) || is_the_agents(name);
     let (mut kept, mut last) = (HeaderMap::with_capacity(trailers.keys_len()), None);
     for (name, value) in trailers {
         // One that repeats comes without its name.
@@ -161,10 +176,25 @@ fn is_trailers(value: &HeaderValue) -> bool {
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Whether only the agent says it. An application that reads its headers through CGI or WSGI names cannot tell `_` from `-`.
+/// Whether only the agent says it.
 fn is_the_agents(name: &HeaderName) -> bool {
-    let start = name.as_str().as_bytes().get(..9).unwrap_or_default();
-    start.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).eq(*b"x-sigsci-")
+    dashed(name.as_str().as_bytes().get(..9).unwrap_or_default()).eq(*b"x-sigsci-")
+}
+
+/// Whether it reads as a header that tells where a request came from, and is spelt as no proxy spells one.
+fn is_disguised(name: &HeaderName) -> bool {
+    name.as_str().contains('_') && ORIGIN.iter().any(|other| reads_as(name, other))
+}
+
+/// Whether an application may take `name` for `other`.
+fn reads_as(name: &HeaderName, other: &HeaderName) -> bool {
+    let (name, other) = (name.as_str().as_bytes(), other.as_str().as_bytes());
+    name.len() == other.len() && dashed(name).eq(dashed(other))
+}
+
+/// A name as CGI and WSGI have it, where `_` cannot be told from `-`.
+fn dashed(name: &[u8]) -> impl Iterator<Item = u8> {
+    name.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte })
 }
 
 /// A comparison of what is there costs less than a look-up of what mostly is not.
@@ -284,14 +314,35 @@ mod tests {
     fn connection_cannot_remove_what_others_rely_on() {
         let mut headers = map(&[
             ("connection", "x-forwarded-for, host, content-length, x-forwarded-proto, x-forwarded-host"),
+            ("connection", "content-type, content-encoding"),
             ("host", "a"),
             ("content-length", "3"),
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
             ("x-forwarded-for", "198.51.100.1"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "shop.example"),
         ]);
         strip_hop_by_hop(&mut headers);
-        assert_eq!(headers.len(), 5);
+        assert_eq!(headers.len(), 7);
+    }
+
+    #[test]
+    fn what_is_replaced_does_not_come_back_under_another_spelling() {
+        let came = map(&[
+            ("x_forwarded_for", "198.51.100.1"),
+            ("x-forwarded_host", "evil.example"),
+            ("X_Forwarded_Proto", "https"),
+            ("x_added", "theirs"),
+            ("x_other", "1"),
+        ]);
+        let names = |map: HeaderMap| map.keys().map(ToString::to_string).collect::<Vec<_>>();
+        let replaced = forwarded(&came, Rewriting::Replace);
+        let ours = ["x_other", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+        assert_eq!(names(replaced), ours);
+        let trailers =
+            map(&[("x_forwarded_for", "198.51.100.1"), ("content_type", "text/xml"), ("x_sum", "1")]);
+        assert_eq!(names(onward_trailers(trailers)), ["x_sum"]);
     }
 
     #[test]
