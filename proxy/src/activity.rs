@@ -1,10 +1,12 @@
 //! Whether a client's connection is in use, so that idle ones can be closed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+use crate::unread::Unread;
 
 /// The use of one connection.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Activity {
     close: AtomicBool,
     closing: Notify,
     slow: AtomicBool,
+    /// Answers under way that can go unread.
+    unread: Mutex<Vec<Unread>>,
 }
 
 /// How long a connection may be idle.
@@ -27,6 +31,8 @@ pub(crate) struct Idle {
     pub first: Duration,
     /// Between two.
     pub between: Duration,
+    /// While an answer waits to be read.
+    pub unread: Duration,
 }
 
 /// An exchange under way; over when it is dropped.
@@ -44,6 +50,7 @@ impl Activity {
             close: AtomicBool::new(false),
             closing: Notify::new(),
             slow: AtomicBool::new(false),
+            unread: Mutex::default(),
         })
     }
 
@@ -80,11 +87,33 @@ impl Activity {
         self.slow.load(Ordering::Relaxed)
     }
 
+    /// Looks after an answer, so that it is not left unread for ever.
+    pub(crate) fn watch(&self, unread: Unread) {
+        let mut all = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() == all.capacity() {
+            // Before it grows, those that are over make room.
+            all.retain(|unread| !unread.is_over());
+        }
+        all.push(unread);
+    }
+
+    /// Takes away the answers that have gone unread for `longest`; how long no other will have.
+    fn look_after(&self, longest: Duration) -> Duration {
+        let mut all = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = longest;
+        all.retain(|unread| {
+            let left = unread.left(longest);
+            next = left.map_or(next, |left| left.min(next));
+            left.is_some()
+        });
+        next
+    }
+
     /// How long the connection may still be idle; `None` where it has been for as long as `idle` says.
     pub(crate) fn left(&self, idle: Idle) -> Option<Duration> {
         let limit = if self.begun.load(Ordering::Relaxed) { idle.between } else { idle.first };
         if self.under_way.load(Ordering::Relaxed) > 0 {
-            return Some(limit);
+            return Some(self.look_after(idle.unread).min(limit));
         }
         let idle_since = Duration::from_millis(self.last.load(Ordering::Relaxed));
         let idle = self.opened.elapsed().saturating_sub(idle_since);
@@ -107,7 +136,7 @@ mod tests {
     #[test]
     fn is_idle_only_between_exchanges() {
         let activity = Activity::new();
-        let idle = Idle { first: Duration::from_secs(60), between: Duration::ZERO };
+        let idle = Idle { first: Duration::from_secs(60), between: Duration::ZERO, unread: Duration::ZERO };
         assert!(activity.left(idle).is_some());
         assert_eq!(activity.left(Idle { first: Duration::ZERO, ..idle }), None);
         let busy = activity.busy();

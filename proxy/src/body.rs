@@ -10,9 +10,9 @@ use http_body_util::Full;
 use tokio::time::Sleep;
 
 use crate::failure::Reason;
-use crate::lease::{BoxError, Received};
+use crate::lease::BoxError;
 use crate::record::Record;
-use crate::upstream::Held;
+use crate::unread::Source;
 
 /// A body given to a client.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(crate) struct Answer {
 
 #[derive(Debug)]
 enum Kind {
-    /// The lease goes back to the pool with the body's end.
-    Upstream(Received, Option<Held>),
+    /// Its connection goes back to the pool with its end.
+    Upstream(Source),
     Own(Full<Bytes>),
 }
 
@@ -44,6 +44,9 @@ pub(crate) enum AnswerError {
     /// `request-timeout` is over.
     #[error("the exchange took too long")]
     Slow,
+    /// The client left it unread for too long.
+    #[error("the client did not read the answer")]
+    Unread,
 }
 
 impl Answer {
@@ -68,8 +71,8 @@ impl Answer {
     }
 
     /// An upstream's body, passed on as it comes.
-    pub(crate) fn upstream(body: Received, lease: Held, deadline: Option<Pin<Box<Sleep>>>) -> Self {
-        Self { kind: Kind::Upstream(body, Some(lease)), record: None, deadline, broken: None, done: false }
+    pub(crate) fn upstream(source: Source, deadline: Option<Pin<Box<Sleep>>>) -> Self {
+        Self { kind: Kind::Upstream(source), record: None, deadline, broken: None, done: false }
     }
 
     /// The same body, with its record.
@@ -104,8 +107,7 @@ impl Body for Answer {
             return Poll::Ready(Some(Err(AnswerError::Slow)));
         }
         let frame = match &mut self.kind {
-            Kind::Upstream(body, Some(lease)) => lease.poll_frame(body, cx),
-            Kind::Upstream(_, None) => Poll::Ready(None),
+            Kind::Upstream(source) => source.poll_frame(cx),
             Kind::Own(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
@@ -120,12 +122,16 @@ impl Body for Answer {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => {
+            Some(Err(AnswerError::Upstream(error))) => {
                 self.failed(Reason::ResponseCut, &*error);
                 // The server drops what it has not sent yet when it hears of an error: it gets a turn to send it.
                 self.broken = Some(AnswerError::Upstream(error));
                 cx.waker().wake_by_ref();
                 Poll::Pending
+            }
+            Some(Err(error)) => {
+                self.failed(Reason::Gone, &error);
+                Poll::Ready(Some(Err(error)))
             }
             None => {
                 self.done = true;
@@ -136,16 +142,14 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Upstream(body, lease) => lease.as_ref().is_none_or(|lease| lease.left(body).0),
+            Kind::Upstream(source) => source.left().0,
             Kind::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Upstream(body, lease) => {
-                lease.as_ref().map_or(SizeHint::with_exact(0), |lease| lease.left(body).1)
-            }
+            Kind::Upstream(source) => source.left().1,
             Kind::Own(body) => body.size_hint(),
         }
     }
@@ -157,10 +161,8 @@ impl Drop for Answer {
         if let Some(record) = &mut self.record {
             record.ended(whole);
         }
-        if let Kind::Upstream(_, lease) = &mut self.kind
-            && let Some(lease) = lease.take()
-        {
-            lease.give_back();
+        if let Kind::Upstream(source) = &self.kind {
+            source.give_back();
         }
     }
 }

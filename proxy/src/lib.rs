@@ -29,6 +29,7 @@ mod service;
 mod settings;
 mod shelves;
 mod tls;
+mod unread;
 mod upgrade;
 mod upstream;
 mod websocket;

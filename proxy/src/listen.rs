@@ -228,7 +228,8 @@ async fn http<I: Inspect, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let served = Arc::clone(&serving);
         async move { Ok::<_, Infallible>(served.serve(request).await) }
     });
-    let idle = Idle { first: limits.header.min(limits.idle), between: limits.idle };
+    let (first, between) = (limits.header.min(limits.idle), limits.idle);
+    let idle = Idle { first, between, unread: limits.body_idle };
     let patience = Patience { head: limits.header, write: limits.body_idle };
     let ended = if http2 {
         let stream = Guarded::http2(stream, &read, Arc::clone(&activity), patience);

@@ -30,6 +30,7 @@ use crate::onward::Onward;
 use crate::pool::Purpose;
 use crate::record::{Record, Sink};
 use crate::settings::{Failure, Kind, Listener, Smuggling};
+use crate::unread::Source;
 use crate::upgrade::{self, Wanted};
 use crate::upstream::{Answered, Sending, Upstreams};
 use crate::websocket::Watch;
@@ -303,7 +304,13 @@ impl<I: Inspect> Connection<I> {
         *response.version_mut() = Version::HTTP_11;
         self.shared.counters.request(counters::Outcome::Forwarded);
         record.answered(response.status(), response.headers().clone(), Some(upstream));
-        response.map(|body| Answer::upstream(body, lease, deadline).recorded(record))
+        response.map(|body| {
+            let source = Source::new(body, lease);
+            if record.seen().version == Version::HTTP_2 {
+                self.activity.watch(source.unread());
+            }
+            Answer::upstream(source, deadline).recorded(record)
+        })
     }
 
     fn record(&self, seen: Arc<Seen>, started: Instant) -> Box<Record> {

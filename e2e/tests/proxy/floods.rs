@@ -1,11 +1,12 @@
 //! Abuse that is to cost little: slow senders, and the floods that HTTP/2 makes possible.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::setup::{Agent, PATIENCE, Upstream, open, status};
+use crate::setup::{Agent, PATIENCE, Upstream, open, read_until, status};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -184,6 +185,28 @@ async fn streams_on_a_connection_are_bounded() {
     }
     still_serves(&agent).await;
     assert!(upstream.requests().len() == 1, "a body that did not end was forwarded");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_gives_its_upstream_back() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let agent = Agent::with(&url, "read-timeout=1s,idle-timeout=1h").await;
+    let mut client = open(agent.at, PREFACE).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE 0: no byte of an answer may be sent.
+    let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let get = frame(HEADERS, END_STREAM | END_HEADERS, 1, GET);
+    client.write_all(&[settings, get].concat()).await.unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_until(&mut stream, b"\r\n\r\n").await;
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n").await.unwrap();
+    let piece = vec![b'x'; 1 << 20];
+    let writing = async { while stream.write_all(&piece).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, writing).await.expect("it is held");
+    // Only this stream is given up.
+    client.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 3, GET)).await.unwrap();
+    let (mut other, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    read_until(&mut other, b"\r\n\r\n").await;
 }
 
 #[tokio::test]
