@@ -167,7 +167,12 @@ impl Inspect for Door {
 
     async fn inspect_message(&self, message: Message) -> Judgement {
         let Message { request, text, direction } = message;
-        self.judge(self.asked(request, Told::Message(text, direction))).await
+        let judgement = self.judge(self.asked(request, Told::Message(text, direction))).await;
+        // It has no response of its own.
+        if let Some(id) = judgement.request_id.as_deref().and_then(|id| RequestId::read(id.as_bytes())) {
+            self.service.unanswered(id);
+        }
+        judgement
     }
 
     fn answered(&self, outcome: &Outcome) {

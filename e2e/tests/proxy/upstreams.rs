@@ -208,4 +208,7 @@ async fn a_websocket_is_inspected_whatever_else_was_offered() {
         // A close with status 1008.
         read_until(&mut client, b"\x03\xf0").await;
     }
+    // It is written down at once: there is no response to wait for.
+    agent.await_file("data.log", "WEBSOCKET").await;
+    assert!(agent.metric("waf_contexts_lost_total", "").await < 1.0);
 }
