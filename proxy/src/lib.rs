@@ -19,6 +19,7 @@ mod inspect;
 mod lease;
 mod listen;
 mod memory;
+mod metered;
 mod onward;
 mod patience;
 mod pool;

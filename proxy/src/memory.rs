@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that heads and bodies may hold while their requests wait.
+/// Bytes that heads and bodies may hold while their requests wait; the same again messages of WebSockets that are under way.
 const MOST: usize = 256 * 1024 * 1024;
 
 /// What is held by all.
@@ -36,6 +36,12 @@ impl Memory {
     /// A share with nothing in it.
     pub(crate) fn share(self: &Arc<Self>) -> Share {
         Share { memory: Arc::clone(self), bytes: 0 }
+    }
+
+    /// As much as a test needs.
+    #[cfg(test)]
+    pub(crate) fn of(most: usize) -> Arc<Self> {
+        Arc::new(Self { held: AtomicUsize::new(0), most })
     }
 
     /// What is held by all.
@@ -70,6 +76,13 @@ impl Share {
         }
     }
 
+    /// Gives `bytes` of it back.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.memory.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Gives all of it back.
     pub(crate) fn release(&mut self) {
         self.memory.held.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
@@ -88,7 +101,7 @@ mod tests {
 
     #[test]
     fn gives_no_more_than_there_is_and_takes_it_back() {
-        let memory = Arc::new(Memory { held: AtomicUsize::new(0), most: 100 });
+        let memory = Memory::of(100);
         let (mut one, mut other) = (memory.share(), memory.share());
         assert_eq!(one.grow(60), Ok(()));
         assert_eq!(other.grow(41), Err(Full));
@@ -96,6 +109,11 @@ mod tests {
         assert_eq!(memory.held(), 100);
         drop(one);
         assert_eq!((memory.held(), other.grow_to(100)), (40, Ok(())));
+        other.shrink(30);
+        assert_eq!(memory.held(), 70);
+        other.shrink(71);
+        assert_eq!(memory.held(), 0);
+        other.grow(5).unwrap();
         other.release();
         assert_eq!(memory.held(), 0);
     }

@@ -200,7 +200,9 @@ fn bind<I: Inspect>(
     })?;
     let name = listener.name.as_str().into();
     let (tunnels, _) = watch::channel(());
-    let shared = Shared { listener, name, upstreams, inspect, access_log, counters, memory, tunnels };
+    let messages = Arc::default();
+    let shared =
+        Shared { listener, name, upstreams, inspect, access_log, counters, memory, messages, tunnels };
     Ok((socket, shared, tls))
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Shared<I> {
     pub counters: Arc<Counters>,
     /// What requests that wait hold.
     pub memory: Arc<Memory>,
+    /// What messages of WebSockets hold. Apart from requests: a message may take as long as it likes.
+    pub messages: Arc<Memory>,
     /// Every switched connection subscribes to it: the drain waits for them.
     pub tunnels: watch::Sender<()>,
 }
@@ -67,6 +69,7 @@ impl<I> Shared<I> {
             access_log: self.access_log.clone(),
             counters: Arc::clone(&self.counters),
             memory: Arc::clone(&self.memory),
+            messages: Arc::clone(&self.messages),
             tunnels: self.tunnels.clone(),
         }
     }
@@ -282,6 +285,8 @@ impl<I: Inspect> Connection<I> {
                 inspect: Arc::clone(&self.shared.inspect),
                 request: Arc::clone(record.seen()),
                 failure: self.shared.listener.failure,
+                memory: Arc::clone(&self.shared.messages),
+                counters: Arc::clone(&self.shared.counters),
             };
             let sides = upgrade::Sides {
                 watch: inspect_messages.then(watch),

@@ -14,7 +14,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tracing::info;
 
+use crate::counters::Counters;
+use crate::failure::Reason;
 use crate::inspect::{Action, Direction, Inspect, Message, Seen};
+use crate::memory::Memory;
+use crate::metered::Meter;
 use crate::settings::Failure;
 
 /// The largest message that is relayed; a larger one ends the connection, as RFC 6455 section 7.4.1 provides.
@@ -32,10 +36,15 @@ pub(crate) struct Watch<I> {
     pub request: Arc<Seen>,
     /// What becomes of one that could not be inspected.
     pub failure: Failure,
+    /// What those under way count against.
+    pub memory: Arc<Memory>,
+    /// What happened.
+    pub counters: Arc<Counters>,
 }
 
 /// Relays messages between both sides until one ends. A text that is to be blocked is not relayed: both sides are
-/// closed with status 1008; with 1013 where it could not be inspected and must be.
+/// closed with status 1008; with 1013 where it could not be inspected and must be, or where all that is under way would hold
+/// too much.
 pub(crate) async fn relay<I: Inspect>(
     client: impl AsyncRead + AsyncWrite + Unpin,
     upstream: impl AsyncRead + AsyncWrite + Unpin,
@@ -43,13 +52,14 @@ pub(crate) async fn relay<I: Inspect>(
 ) -> io::Result<()> {
     let config =
         WebSocketConfig::default().max_message_size(Some(MOST_MESSAGE)).max_frame_size(Some(MOST_MESSAGE));
-    let client = WebSocketStream::from_raw_socket(client, Role::Server, Some(config)).await;
-    let upstream = WebSocketStream::from_raw_socket(upstream, Role::Client, Some(config)).await;
+    let (up, down) = (Meter::new(&watch.memory), Meter::new(&watch.memory));
+    let client = WebSocketStream::from_raw_socket(up.on(client), Role::Server, Some(config)).await;
+    let upstream = WebSocketStream::from_raw_socket(down.on(upstream), Role::Client, Some(config)).await;
     let (mut to_client, mut from_client) = client.split();
     let (mut to_upstream, mut from_upstream) = upstream.split();
     let ended = tokio::select! {
-        ended = one_way(&mut from_client, &mut to_upstream, watch, Direction::ToUpstream) => ended,
-        ended = one_way(&mut from_upstream, &mut to_client, watch, Direction::ToClient) => ended,
+        ended = one_way(&mut from_client, &mut to_upstream, watch, Direction::ToUpstream, &up) => ended,
+        ended = one_way(&mut from_upstream, &mut to_client, watch, Direction::ToClient, &down) => ended,
     };
     let close = match ended {
         Ended::Blocked => {
@@ -58,6 +68,10 @@ pub(crate) async fn relay<I: Inspect>(
         }
         Ended::NotInspected => {
             let reason = "not inspected".into();
+            Some(CloseFrame { code: CloseCode::Again, reason })
+        }
+        Ended::NoMemory => {
+            let reason = "too much is under way".into();
             Some(CloseFrame { code: CloseCode::Again, reason })
         }
         Ended::Closed(close) => close,
@@ -92,6 +106,7 @@ enum Ended {
     Closed(Option<CloseFrame>),
     Blocked,
     NotInspected,
+    NoMemory,
     Broken(tungstenite::Error),
 }
 
@@ -100,10 +115,15 @@ async fn one_way<I: Inspect>(
     to: &mut (impl Sink<Frame, Error = tungstenite::Error> + Unpin),
     watch: &Watch<I>,
     direction: Direction,
+    meter: &Meter,
 ) -> Ended {
     while let Some(frame) = from.next().await {
         let frame = match frame {
             Ok(frame) => frame,
+            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::OutOfMemory => {
+                watch.counters.failure(Reason::NoMemory);
+                return Ended::NoMemory;
+            }
             Err(error) => return Ended::Broken(error),
         };
         if let Frame::Close(close) = frame {
@@ -124,11 +144,26 @@ async fn one_way<I: Inspect>(
                 }
             }
         }
+        let control = control(&frame, direction);
         if let Err(error) = to.send(frame).await {
             return Ended::Broken(error);
         }
+        match control {
+            Some(bytes) => meter.control(bytes),
+            None => meter.message(),
+        }
     }
     Ended::Closed(None)
+}
+
+/// The bytes of a frame that may stand between two of a message; a client's has a mask.
+fn control(frame: &Frame, direction: Direction) -> Option<usize> {
+    let (Frame::Ping(payload) | Frame::Pong(payload)) = frame else { return None };
+    let header = match direction {
+        Direction::ToUpstream => 6,
+        Direction::ToClient => 2,
+    };
+    Some(header + payload.len())
 }
 
 /// What is to be inspected. Many applications read text out of binary messages, too, and it is the sender who says which a
@@ -147,6 +182,9 @@ mod tests {
     use tokio::io::duplex;
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+    use tokio_tungstenite::tungstenite::protocol::frame::{Frame as RawFrame, FrameHeader};
 
     use super::*;
     use crate::inspect::{Judgement, Outcome, Shown};
@@ -179,7 +217,7 @@ mod tests {
         }
     }
 
-    fn watch(failure: Failure) -> Watch<Judge> {
+    fn watch(failure: Failure, memory: &Arc<Memory>) -> Watch<Judge> {
         let request = Seen {
             listener: "app".into(),
             client: ([192, 0, 2, 1], 1).into(),
@@ -192,14 +230,15 @@ mod tests {
             trailers: None,
             tls: None,
         };
-        Watch { inspect: Arc::new(Judge), request: Arc::new(request), failure }
+        let (memory, counters) = (Arc::clone(memory), Arc::default());
+        Watch { inspect: Arc::new(Judge), request: Arc::new(request), failure, memory, counters }
     }
 
     /// What the upstream gets of one message from the client.
     async fn relayed(message: Frame, failure: Failure) -> Frame {
         let (client, client_side) = duplex(1024);
         let (upstream_side, upstream) = duplex(1024);
-        let watch = watch(failure);
+        let watch = watch(failure, &Arc::default());
         let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         let mut upstream = WebSocketStream::from_raw_socket(upstream, Role::Server, None).await;
         client.send(message).await.unwrap();
@@ -227,21 +266,22 @@ mod tests {
         (near, listener.accept().await.unwrap().0)
     }
 
+    type Side = WebSocketStream<TcpStream>;
+
     /// Client and upstream, with a relay between them.
-    async fn between() -> (WebSocketStream<TcpStream>, WebSocketStream<TcpStream>, JoinHandle<io::Result<()>>)
-    {
+    async fn between(memory: &Arc<Memory>) -> (Side, Side, JoinHandle<io::Result<()>>) {
         let ((client, client_side), (upstream_side, upstream)) = (tcp().await, tcp().await);
         let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         let upstream = WebSocketStream::from_raw_socket(upstream, Role::Server, None).await;
-        let relay =
-            tokio::spawn(async move { relay(client_side, upstream_side, &watch(Failure::Open)).await });
+        let watch = watch(Failure::Open, memory);
+        let relay = tokio::spawn(async move { relay(client_side, upstream_side, &watch).await });
         (client, upstream, relay)
     }
 
     #[tokio::test]
     async fn who_closes_is_answered_whichever_side_it_is() {
         let close = || CloseFrame { code: CloseCode::Away, reason: "bye".into() };
-        let (mut client, mut upstream, relay) = between().await;
+        let (mut client, mut upstream, relay) = between(&Arc::default()).await;
         client.send(Frame::Close(Some(close()))).await.unwrap();
         assert_eq!(upstream.next().await.unwrap().unwrap(), Frame::Close(Some(close())));
         assert!(upstream.next().await.is_none());
@@ -249,7 +289,7 @@ mod tests {
         assert!(client.next().await.is_none());
         drop(upstream);
         relay.await.unwrap().unwrap();
-        let (mut client, mut upstream, relay) = between().await;
+        let (mut client, mut upstream, relay) = between(&Arc::default()).await;
         upstream.send(Frame::Close(Some(close()))).await.unwrap();
         assert_eq!(client.next().await.unwrap().unwrap(), Frame::Close(Some(close())));
         assert_eq!(upstream.next().await.unwrap().unwrap(), Frame::Close(Some(close())));
@@ -260,7 +300,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_close_reaches_who_sent_more_than_was_read() {
-        let (mut client, mut upstream, relay) = between().await;
+        let (mut client, mut upstream, relay) = between(&Arc::default()).await;
         client.feed(Frame::text("bad")).await.unwrap();
         for _ in 0..64 {
             client.feed(Frame::binary(vec![0xff; 64 * 1024])).await.unwrap();
@@ -270,6 +310,36 @@ mod tests {
         assert_eq!(closed(&upstream.next().await.unwrap().unwrap()), Some(CloseCode::Policy));
         drop((client, upstream));
         relay.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn messages_under_way_hold_no_more_than_all_may() {
+        let memory = Memory::of(1 << 20);
+        let (mut client, mut upstream, relay) = between(&memory).await;
+        for _ in 0..40 {
+            client.send(Frame::binary(vec![0xff; 64 * 1024])).await.unwrap();
+            assert_eq!(upstream.next().await.unwrap().unwrap().len(), 64 * 1024);
+        }
+        let part = |code, bytes| {
+            let header =
+                FrameHeader { is_final: false, opcode: OpCode::Data(code), ..FrameHeader::default() };
+            Frame::Frame(RawFrame::from_payload(header, bytes))
+        };
+        let mut code = Data::Binary;
+        for _ in 0..40 {
+            // What is sent between the parts of a message does not end it. The connection may end on the way.
+            let _ = client.feed(part(code, vec![0xff; 64 * 1024].into())).await;
+            let _ = client.send(Frame::Ping(vec![0; 100].into())).await;
+            code = Data::Continue;
+        }
+        let mut last = None;
+        while let Some(Ok(frame)) = timeout(FAREWELL, upstream.next()).await.expect("it goes on") {
+            last = Some(frame);
+        }
+        assert_eq!(last.as_ref().and_then(closed), Some(CloseCode::Again));
+        drop((client, upstream));
+        relay.await.unwrap().unwrap();
+        assert_eq!(memory.held(), 0);
     }
 
     #[tokio::test]
