@@ -126,9 +126,6 @@ async fn one_way<I: Inspect>(
             }
             Err(error) => return Ended::Broken(error),
         };
-        if let Frame::Close(close) = frame {
-            return Ended::Closed(close);
-        }
         if let Some(text) = text(&frame) {
             let message = Message { request: Arc::clone(&watch.request), text, direction };
             let client = watch.request.client;
@@ -143,6 +140,9 @@ async fn one_way<I: Inspect>(
                     return Ended::NotInspected;
                 }
             }
+        }
+        if let Frame::Close(close) = frame {
+            return Ended::Closed(close);
         }
         let control = control(&frame, direction);
         if let Err(error) = to.send(frame).await {
@@ -167,13 +167,18 @@ fn control(frame: &Frame, direction: Direction) -> Option<usize> {
 }
 
 /// What is to be inspected. Many applications read text out of binary messages, too, and it is the sender who says which a
-/// message is.
+/// message is; and the reason of a close ends up in a log.
 fn text(frame: &Frame) -> Option<Bytes> {
-    match frame {
-        Frame::Text(text) => Some(Bytes::copy_from_slice(text.as_bytes())),
-        Frame::Binary(bytes) => std::str::from_utf8(bytes).is_ok().then(|| bytes.clone()),
-        Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) | Frame::Frame(_) => None,
-    }
+    let text = match frame {
+        Frame::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
+        Frame::Binary(bytes) => bytes.clone(),
+        Frame::Ping(bytes) | Frame::Pong(bytes) if !bytes.is_empty() => bytes.clone(),
+        Frame::Close(Some(close)) if !close.reason.is_empty() => {
+            Bytes::copy_from_slice(close.reason.as_bytes())
+        }
+        Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) | Frame::Frame(_) => return None,
+    };
+    std::str::from_utf8(&text).is_ok().then_some(text)
 }
 
 #[cfg(test)]
@@ -353,6 +358,19 @@ mod tests {
         assert_eq!(closed(&relayed(Frame::binary("bad"), Failure::Open).await), Some(CloseCode::Policy));
         let other = Frame::binary(&b"bad\xff"[..]);
         assert_eq!(relayed(other.clone(), Failure::Open).await, other);
+    }
+
+    #[tokio::test]
+    async fn text_in_control_frames_is_inspected_too() {
+        let close = |reason: &str| CloseFrame { code: CloseCode::Normal, reason: reason.into() };
+        assert_eq!(relayed(Frame::Ping("good".into()), Failure::Open).await, Frame::Ping("good".into()));
+        let got = relayed(Frame::Close(Some(close("good"))), Failure::Open).await;
+        assert_eq!(got, Frame::Close(Some(close("good"))));
+        for frame in [Frame::Ping("bad".into()), Frame::Pong("bad".into()), Frame::Close(Some(close("bad")))]
+        {
+            let got = relayed(frame.clone(), Failure::Open).await;
+            assert_eq!(closed(&got), Some(CloseCode::Policy), "{frame:?}");
+        }
     }
 
     #[tokio::test]
