@@ -59,7 +59,7 @@ table! {
         "idle-timeout" idle_timeout: Span = "0", Active, "Longest idle time of a client connection; 0 is read-timeout, or 2m where that is not set.";
         "read-timeout" read_timeout: Span = "0", Active, "Longest time to read a request's header, and the part of its body that is held; 0 is 30s for the header, 5m for the body, 60s between two parts of it.";
         "request-timeout" request_timeout: Span = "0", Active, "Longest time for a whole exchange; 0 is no limit.";
-        "response-header-timeout" response_header_timeout: Span = "0", Active, "Longest time for an upstream's response header; 0 is no limit.";
+        "response-header-timeout" response_header_timeout: Span = "0", Active, "Longest time for an upstream's response header once the request is sent; 0 is no limit.";
         "response-flush-interval" response_flush_interval: Span = "0", Accepted("responses are always passed on as they come"), "How often a response is flushed.";
         "shutdown-timeout" shutdown_timeout: Span = "30s", Active, "How long exchanges may take after SIGTERM.";
     }

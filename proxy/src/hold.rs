@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -137,7 +137,13 @@ impl Held {
     /// Makes it sendable, more than once as long as nothing was sent; `idle` is the longest wait for a part that is
     /// still to come.
     pub(crate) fn replay(self, idle: Option<Duration>) -> Replay {
-        Replay(Arc::new(Source { held: Mutex::new(Some(self)), idle, progress: AtomicU8::new(WAITING) }))
+        Replay(Arc::new(Source {
+            held: Mutex::new(Some(self)),
+            idle,
+            progress: AtomicU8::new(WAITING),
+            moved: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+        }))
     }
 }
 
@@ -156,6 +162,10 @@ struct Source {
     held: Mutex<Option<Held>>,
     idle: Option<Duration>,
     progress: AtomicU8,
+    /// Whether a part went on since that was last asked.
+    moved: AtomicBool,
+    /// Whether the client's next part is waited for.
+    waits: AtomicBool,
 }
 
 const WAITING: u8 = 0;
@@ -201,6 +211,14 @@ impl Replay {
     pub(crate) fn is_over(&self) -> bool {
         // Whatever is sent holds the source.
         Arc::strong_count(&self.0) == 1
+    }
+
+    /// Whether, since this was last asked, parts went on, or it is the client that is waited for. Never of a stream: there a
+    /// client waits for its answer, too.
+    pub(crate) fn has_moved(&self) -> bool {
+        let Source { idle, moved, waits, .. } = &*self.0;
+        let moved = moved.swap(false, Ordering::Relaxed) || waits.load(Ordering::Relaxed);
+        moved && idle.is_some()
     }
 
     /// What the client did to its own request while it was sent on.
@@ -254,6 +272,8 @@ impl Outgoing {
 
     /// Starts the wait for the next part anew.
     fn advanced(&mut self) {
+        self.source.0.waits.store(false, Ordering::Relaxed);
+        self.source.0.moved.store(true, Ordering::Relaxed);
         if let (Some(patience), Some(idle)) = (&mut self.patience, self.source.0.idle) {
             patience.extend(idle, None);
         }
@@ -290,7 +310,10 @@ impl Body for Outgoing {
                             self.state = State::Ended;
                             return Poll::Ready(Some(Err(BodyError::Slow)));
                         }
-                        Poll::Pending => return Poll::Pending,
+                        Poll::Pending => {
+                            self.source.0.waits.store(true, Ordering::Relaxed);
+                            return Poll::Pending;
+                        }
                     };
                     self.advanced();
                     return Poll::Ready(match frame {

@@ -1,5 +1,6 @@
 //! Sending requests to upstreams: which gets the next one, and when another may be tried.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -187,7 +188,7 @@ impl Upstreams {
             let mut lease = connected.map_err(|error| Failed::at(error.reason(), &target.name, error))?;
             let answer = target.answer(&mut lease, sending);
             let answer = match self.response_header {
-                Some(limit) => tokio::time::timeout(limit, answer).await.ok(),
+                Some(limit) => in_time(limit, sending.body, answer).await,
                 None => Some(answer.await),
             };
             let error = match answer {
@@ -215,6 +216,20 @@ impl Upstreams {
                 continue;
             }
             return Err(failed(target, sending.body, error));
+        }
+    }
+}
+
+/// Waits for `answer`, for `limit` and no longer than twice that after the last part of `body` was sent: that a client is
+/// slow is no fault of the upstream's.
+async fn in_time<T>(limit: Duration, body: &Replay, answer: impl Future<Output = T>) -> Option<T> {
+    let mut answer = pin!(answer);
+    loop {
+        if let Ok(answer) = tokio::time::timeout(limit, answer.as_mut()).await {
+            return Some(answer);
+        }
+        if !body.has_moved() {
+            return None;
         }
     }
 }

@@ -212,6 +212,32 @@ async fn an_answer_that_comes_before_the_upload_ends_is_passed_on() {
 }
 
 #[tokio::test]
+async fn the_time_for_an_answer_begins_when_the_request_is_sent() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let keys = "inspection-max-content-length=16,response-header-timeout=300ms,conn-idle-max=0";
+    let agent = Agent::with(&url, keys).await;
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 46\r\n\r\n0123456789abcdef";
+    for answers in [true, false] {
+        let mut client = open(agent.at, head).await;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_until(&mut stream, b"0123456789abcdef").await;
+        // A slow line, and no fault of the upstream's.
+        let mut ticks = tokio::time::interval(Duration::from_millis(40));
+        for _ in 0..30 {
+            ticks.tick().await;
+            client.write_all(b"x").await.unwrap();
+        }
+        read_until(&mut stream, b"x").await;
+        if answers {
+            stream.write_all(OK).await.unwrap();
+        }
+        let answer = read_until(&mut client, b"\r\n\r\n").await;
+        assert_eq!(status(answer), if answers { 200 } else { 504 });
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_within_its_body_is_the_one_at_fault() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
