@@ -120,7 +120,7 @@ async fn connection<I: Inspect>(
     peer: SocketAddr,
     shared: &Arc<Shared<I>>,
     tls: Option<TlsAcceptor>,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let limits = &shared.listener.limits;
@@ -135,16 +135,17 @@ async fn connection<I: Inspect>(
     let client = match shared.listener.preamble {
         Preamble::None => peer,
         Preamble::ProxyProtocol => {
-            let read = timeout(limits.header, preamble(&mut stream)).await;
-            let read = read.map_err(|_| io::ErrorKind::TimedOut.into()).flatten();
+            let Some(read) = opening(limits.header, preamble(&mut stream), &mut stop).await else {
+                return Ok(());
+            };
             read.map_err(|error| failed(ConnectionFault::Preamble, error))?.unwrap_or(peer)
         }
     };
     let Some(tls) = tls else {
         return plain(stream, client, shared, stop).await;
     };
-    let handshake = timeout(limits.handshake, tls.accept(stream)).await;
-    let handshake = handshake.map_err(|_| io::ErrorKind::TimedOut.into()).flatten();
+    let handshake = opening(limits.handshake, tls.accept(stream), &mut stop).await;
+    let Some(handshake) = handshake else { return Ok(()) };
     let stream = handshake.map_err(|error| failed(ConnectionFault::Tls, error))?;
     let (_, session) = stream.get_ref();
     let http2 = session.alpn_protocol() == Some(b"h2");
@@ -173,21 +174,29 @@ async fn plain<I: Inspect>(
 ) -> io::Result<()> {
     let mut read = Vec::new();
     if shared.listener.http2 {
-        let first = timeout(shared.listener.limits.header, preface(&mut stream, &mut read));
-        tokio::select! {
-            biased;
-            first = first => {
-                if first.is_err() {
-                    shared.counters.connection_failed(ConnectionFault::Slow);
-                }
-                first??;
-            }
-            // A connection without a request has nothing to end.
-            () = stopped(&mut stop) => return Ok(()),
+        let first = opening(shared.listener.limits.header, preface(&mut stream, &mut read), &mut stop).await;
+        let Some(first) = first else { return Ok(()) };
+        if first.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            shared.counters.connection_failed(ConnectionFault::Slow);
         }
+        first?;
     }
     let http2 = read == PREFACE;
     http(Start { stream, read, http2, client, tls: None }, shared, stop).await
+}
+
+/// Waits for what comes before a request, for `limit`; none where `stop` turns true, because a connection without a request
+/// has nothing to end.
+async fn opening<T>(
+    limit: Duration,
+    work: impl Future<Output = io::Result<T>>,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<io::Result<T>> {
+    tokio::select! {
+        biased;
+        done = timeout(limit, work) => Some(done.map_err(|_| io::ErrorKind::TimedOut.into()).flatten()),
+        () = stopped(stop) => None,
+    }
 }
 
 /// Reads as long as the bytes can be the preface of HTTP/2, and at most that.

@@ -99,6 +99,18 @@ async fn a_request_under_way_is_finished_on_sigterm() {
 }
 
 #[tokio::test]
+async fn nobody_who_has_not_begun_is_waited_for_on_sigterm() {
+    let upstream = Upstream::ok().await;
+    for keys in ["remote-addr=proxy-protocol", "http2=true", "http2=false"] {
+        let mut agent = Agent::with(&upstream.url(), keys).await;
+        let _silent = open(agent.at, b"").await;
+        agent.await_metric("waf_proxy_connections_open", "", 1.0).await;
+        agent.signal("-TERM").await;
+        assert!(agent.ended().await.success(), "{keys}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_never_ends_is_cut_off_at_its_time() {
     let upstream = Upstream::doing(|_, _| crate::setup::Deed::Hang).await;
     let mut agent = Agent::with(&upstream.url(), "shutdown-timeout=200ms").await;
