@@ -58,6 +58,14 @@ impl Refusal {
             .map(|refused| (refused.rejection, refused.start))
     }
 
+    /// Why request number `index` of the connection or one behind it was refused, where one was.
+    pub(crate) fn since(&self, index: u64) -> Option<Rejection> {
+        if !self.0.any.load(Ordering::Acquire) {
+            return None;
+        }
+        self.refused().as_ref().filter(|refused| refused.request >= index).map(|refused| refused.rejection)
+    }
+
     /// Ends the guard's work: the connection was switched to another protocol.
     pub(crate) fn tunnel(&self) {
         self.0.tunnel.store(true, Ordering::Release);

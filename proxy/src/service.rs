@@ -258,7 +258,14 @@ impl<I: Inspect> Connection<I> {
         let sending = Sending { head, body: &body, purpose };
         let sent = self.shared.upstreams.send(&sending, Instant::now());
         match within(&mut deadline, sent).await {
-            Ok(answered) => self.pass_on(answered, upgrade, record, deadline),
+            Ok(answered) => {
+                let switches = answered.response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                match self.refusal.since(index).filter(|_| switches) {
+                    // What came behind it was refused as another request, whose stand-in would go to the upstream.
+                    Some(rejection) => self.refuse(record, rejection),
+                    None => self.pass_on(answered, upgrade, record, deadline),
+                }
+            }
             Err(failed) => match self.refusal.of(index) {
                 Some((rejection, _)) => self.refuse(record, rejection),
                 None => self.fail(record, &failed),

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::setup::{Agent, Deed, OK, Upstream, open, read_until, status};
+use crate::setup::{Agent, Deed, OK, PATIENCE, Upstream, open, read_until, status};
 
 /// An address on which nobody listens.
 async fn nobody() -> String {
@@ -185,6 +185,28 @@ async fn a_switch_of_protocols_is_a_tunnel_both_ways() {
     let mut client = open(agent.at, h2c).await;
     assert_eq!(status(read_until(&mut client, b"ok").await), 200);
     assert!(!upstream.requests()[0].contains("upgrade"), "{}", upstream.requests()[0]);
+}
+
+#[tokio::test]
+async fn what_is_sent_ahead_of_a_switch_becomes_no_request() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let agent = Agent::plain(&format!("http://{}", listener.local_addr().unwrap())).await;
+    let head = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: mine\r\n\r\n";
+    let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: mine\r\n\r\n";
+    // What could be the beginning of a request waits for the switch; what could not is refused with it.
+    let second = "GET / HTTP/1.1\r\nHost: a\r\n\r\nlate\n";
+    for (ahead, wanted) in [("early", 101), ("early\nand more", 400), (second, 400)] {
+        let mut client = open(agent.at, &[head, ahead.as_bytes()].concat()).await;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(switch).await.unwrap();
+        assert_eq!(status(read_until(&mut client, b"\r\n\r\n").await), wanted, "{ahead}");
+        client.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        let _reset = ended.expect("it is held");
+        assert_eq!(rest, if wanted == 101 { ahead.as_bytes() } else { b"" });
+    }
 }
 
 #[tokio::test]
