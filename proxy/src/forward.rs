@@ -2,7 +2,7 @@
 
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED, HOST, HeaderMap,
-    HeaderName, HeaderValue, TE,
+    HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -115,8 +115,10 @@ pub(crate) fn onward(
 /// The trailers that a client's request goes on with: some applications read them as headers, so what the client may not
 /// say there it may not say here.
 pub(crate) fn onward_trailers(trailers: HeaderMap) -> HeaderMap {
-    let is_told =
-        |name: &HeaderName| RELIED_ON.iter().any(|other| reads_as(name, other)) || is_the_agents(name);
+    let is_told = |name: &HeaderName| {
+        let relied_on = RELIED_ON.iter().any(|other| reads_as(name, other));
+        relied_on || is_disguised_framing(name) || is_the_agents(name)
+    };
     let (mut kept, mut last) = (HeaderMap::with_capacity(trailers.keys_len()), None);
     for (name, value) in trailers {
         // One that repeats comes without its name.
@@ -184,6 +186,12 @@ fn is_the_agents(name: &HeaderName) -> bool {
 /// Whether it reads as a header that tells where a request came from, and is spelt as no proxy spells one.
 fn is_disguised(name: &HeaderName) -> bool {
     name.as_str().contains('_') && ORIGIN.iter().any(|other| reads_as(name, other))
+}
+
+/// Whether it delimits a message for an application that takes `_` for `-`, and for nobody else.
+pub(crate) fn is_disguised_framing(name: &HeaderName) -> bool {
+    name.as_str().contains('_')
+        && [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|framing| reads_as(name, framing))
 }
 
 /// Whether an application may take `name` for `other`.
@@ -340,8 +348,12 @@ mod tests {
         let replaced = forwarded(&came, Rewriting::Replace);
         let ours = ["x_other", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
         assert_eq!(names(replaced), ours);
-        let trailers =
-            map(&[("x_forwarded_for", "198.51.100.1"), ("content_type", "text/xml"), ("x_sum", "1")]);
+        let trailers = map(&[
+            ("x_forwarded_for", "198.51.100.1"),
+            ("content_type", "text/xml"),
+            ("transfer_encoding", "x"),
+            ("x_sum", "1"),
+        ]);
         assert_eq!(names(onward_trailers(trailers)), ["x_sum"]);
     }
 

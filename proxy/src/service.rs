@@ -133,7 +133,7 @@ impl<I: Inspect> Connection<I> {
         let mut deadline = listener.limits.request.map(|limit| Box::pin(tokio::time::sleep(limit)));
         let upgrade = upgrade::wanted(&mut request);
         let (head, body) = request.into_parts();
-        let doubt = doubtful_host(&head);
+        let doubt = doubt(&head);
         let Parts { method, uri, version, mut headers, extensions, .. } = head;
         if version == Version::HTTP_2 {
             forward::join_cookies(&mut headers);
@@ -428,10 +428,14 @@ async fn within<T>(
     }
 }
 
-/// HTTP/2 has framing of its own, but can name two hosts (RFC 9113 section 8.3.1). HTTP/1 is judged by the guard.
-fn doubtful_host(head: &Parts) -> Option<Rejection> {
+/// HTTP/2 has framing of its own, but can name two hosts (RFC 9113 section 8.3.1), and what frames nothing there may read as
+/// a framing header further on. HTTP/1 is judged by the guard.
+fn doubt(head: &Parts) -> Option<Rejection> {
     if head.version < Version::HTTP_2 {
         return None;
+    }
+    if head.headers.keys().any(forward::is_disguised_framing) {
+        return Some(Rejection::Disguised);
     }
     let mut hosts = head.headers.get_all(HOST).iter();
     let sound = match (head.uri.authority(), hosts.next(), hosts.next()) {

@@ -137,6 +137,20 @@ async fn http2_cookies_are_joined_and_two_hosts_are_refused() {
 }
 
 #[tokio::test]
+async fn framing_headers_in_disguise_are_refused_over_every_protocol() {
+    let upstream = Upstream::ok().await;
+    let agent = Agent::plain(&upstream.url()).await;
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        for (name, value) in [("content_length", "7"), ("transfer_encoding", "chunked")] {
+            let ask = Ask::get("/").header(name, value).over(protocol);
+            assert_eq!(ask.send(agent.at).await.unwrap().status, 400, "{protocol:?} {name}");
+        }
+    }
+    assert_eq!(upstream.connections(), 0);
+    agent.await_metric("waf_proxy_rejections_total", "reason=\"disguised-framing-header\"", 4.0).await;
+}
+
+#[tokio::test]
 async fn connect_is_not_served() {
     let upstream = Upstream::ok().await;
     let agent = Agent::plain(&upstream.url()).await;
