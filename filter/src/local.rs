@@ -133,14 +133,18 @@ impl Local {
     fn learn(&self, facts: Option<Facts>, confirmed: Duration) {
         self.confirmed.set(Some(confirmed));
         let Some(mut facts) = facts else { return };
-        let known = self.facts();
-        if known.as_ref().map(|known| &known.patches).unwrap_or(&Vec::new()) != &facts.patches {
+        let known = self.facts().map(|known| known.patches.clone()).unwrap_or_default();
+        if known != facts.patches {
             match Engine::default().with_patches(facts.patches.iter().map(String::as_str)) {
                 Ok(engine) => {
                     *self.engine.borrow_mut() = Some(Rc::new(engine));
                     self.memo.replace(Memo::default());
                 }
-                Err(_) => facts.ask_always = true,
+                Err(_) => {
+                    facts.ask_always = true;
+                    // The engine's own, or the next facts with the same patches would pass for what it has.
+                    facts.patches = known;
+                }
             }
         }
         self.facts.replace(Some(Rc::new(facts)));

@@ -1,6 +1,6 @@
 //! The filter's engine is shown exactly what the agent's would be.
 
-use portcullis_protocol::RpcMsgIn;
+use portcullis_protocol::{LocalFacts, RpcMsgIn};
 
 use super::*;
 use crate::config::Config;
@@ -126,4 +126,29 @@ fn facts_are_not_relied_upon_while_the_clock_is_behind_them() {
         local.look_at_the_age(Duration::from_secs(now), &settings);
         assert_eq!(local.age.get(), age, "{now}");
     }
+}
+
+#[test]
+fn facts_with_a_patch_that_is_not_known_are_never_enough() {
+    let (mock, local) = (Mock::default(), Local::default());
+    local.start(&Local::default());
+    let asks = |version, patches: &[&'static str]| {
+        let patches = patches.iter().map(|id| (*id).into()).collect();
+        let message = LocalFacts { engine: ENGINE.into(), version, patches, ..LocalFacts::default() };
+        local.learn(Some(Facts::parse(&message.encode(), ENGINE).unwrap()), Duration::ZERO);
+        local.age.set(Age::Fresh);
+        let pairs: [(&[u8], &[u8]); 5] = [
+            (b":method", b"GET"),
+            (b":path", b"/"),
+            (b":authority", b"a.example"),
+            (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64)"),
+            (b"accept", b"*/*"),
+        ];
+        let seen = Seen::collect(&mock, &Config::default(), Headers::from_pairs(&pairs), Duration::ZERO);
+        local.judge(&mock, &Config::default().local, &seen, Body::default()).1 == Reliance::Ask
+    };
+    assert!(!asks(1, &[]));
+    assert!(asks(2, &["of-tomorrow"]));
+    assert!(asks(3, &["of-tomorrow"]), "it is no better known the second time");
+    assert!(!asks(4, &[]));
 }
