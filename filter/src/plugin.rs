@@ -33,12 +33,14 @@ impl Plugin {
     /// Reads the configuration and takes over from a previous one: the reports that it has not sent, what it knows of the
     /// agent, and the engine.
     pub fn configure(host: &impl Host, previous: &Plugin) -> Plugin {
-        let (config, mut problems) = match host.configuration() {
+        let (mut config, mut problems) = match host.configuration() {
             Ok(bytes) => Config::parse(&bytes),
             Err(error) => (Config::default(), vec![format!("the configuration cannot be read: {error}")]),
         };
         if let Err(error) = host.tick_every(TICK) {
-            problems.push(format!("no ticks, so no reports and no metrics: {error}"));
+            problems.push(format!("no ticks, so no reports, no metrics and no breaker: {error}"));
+            // Nothing would find out that the agent is back.
+            config.breaker.failures = 0;
         }
         let metrics =
             if previous.metrics.are_defined() && previous.config.metrics_prefix == config.metrics_prefix {

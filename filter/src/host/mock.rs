@@ -38,6 +38,8 @@ pub(crate) struct Mock {
     pub(crate) configuration: RefCell<Vec<u8>>,
     /// What the next calls to the agent give, in place of a token.
     pub(crate) refusal: Cell<Option<HostError>>,
+    /// What asking for ticks gives once.
+    pub(crate) ticks: Cell<Option<HostError>>,
     /// Whether edits, answers and resumptions fail.
     pub(crate) broken: Cell<bool>,
     pub(crate) shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
@@ -229,7 +231,7 @@ impl Host for Mock {
     }
 
     fn tick_every(&self, _: Duration) -> Result<(), HostError> {
-        Ok(())
+        self.ticks.take().map_or(Ok(()), Err)
     }
 
     fn define_metric(&self, _: MetricKind, name: &str) -> Result<MetricId, HostError> {

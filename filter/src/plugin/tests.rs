@@ -44,6 +44,18 @@ fn logs_no_less_grave_lines_than_it_should() {
 }
 
 #[test]
+fn an_agent_is_not_left_alone_where_no_timer_would_find_it_back() {
+    let mock = Mock::default();
+    mock.ticks.set(Some(HostError::InternalFailure));
+    let plugin = configured(&mock, r#"{"breaker": {"failures": 1}}"#, &Plugin::default());
+    plugin.unanswered(&mock, Failure::Timeout);
+    assert_eq!(plugin.gate(), Gate::Ask);
+    let plugin = configured(&mock, r#"{"breaker": {"failures": 1}}"#, &Plugin::default());
+    plugin.unanswered(&mock, Failure::Timeout);
+    assert_eq!(plugin.gate(), Gate::Spare);
+}
+
+#[test]
 fn sends_reports_left_by_the_configuration_before() {
     let mock = Mock::default();
     let before = configured(&mock, "{}", &Plugin::default());
