@@ -20,6 +20,8 @@ pub(crate) struct Activity {
     close: AtomicBool,
     closing: Notify,
     slow: AtomicBool,
+    /// Whether a head has begun and is not whole.
+    heading: AtomicBool,
     /// Answers under way that can go unread.
     unread: Mutex<Vec<Unread>>,
 }
@@ -50,6 +52,7 @@ impl Activity {
             close: AtomicBool::new(false),
             closing: Notify::new(),
             slow: AtomicBool::new(false),
+            heading: AtomicBool::new(false),
             unread: Mutex::default(),
         })
     }
@@ -75,6 +78,11 @@ impl Activity {
     /// Waits until that is asked.
     pub(crate) async fn closed(&self) {
         self.closing.notified().await;
+    }
+
+    /// Notes whether a head has begun: the peer is not idle then, and has a time of its own to send the rest.
+    pub(crate) fn heading(&self, begun: bool) {
+        self.heading.store(begun, Ordering::Relaxed);
     }
 
     /// Notes that the peer was too slow for it to go on.
@@ -115,6 +123,9 @@ impl Activity {
         if self.under_way.load(Ordering::Relaxed) > 0 {
             return Some(self.look_after(idle.unread).min(limit));
         }
+        if self.heading.load(Ordering::Relaxed) {
+            return Some(limit);
+        }
         let idle_since = Duration::from_millis(self.last.load(Ordering::Relaxed));
         let idle = self.opened.elapsed().saturating_sub(idle_since);
         limit.checked_sub(idle).filter(|left| !left.is_zero())
@@ -143,6 +154,9 @@ mod tests {
         assert_eq!(activity.left(idle), Some(Duration::ZERO));
         drop(busy);
         assert_eq!(activity.left(idle), None);
+        activity.heading(true);
+        assert_eq!(activity.left(idle), Some(Duration::ZERO));
+        activity.heading(false);
         assert!(activity.left(Idle { between: Duration::from_secs(60), ..idle }).is_some());
     }
 }

@@ -214,6 +214,7 @@ impl<S> Guarded<S> {
             rest = behind.get(n..).unwrap_or_default();
         }
         let begun = http1.guard.begun().len();
+        self.activity.heading(begun > 0);
         if begun <= SMALL_HEAD {
             http1.share.release();
         } else if http1.share.grow_to(begun).is_err() {
@@ -227,6 +228,7 @@ impl<S> Guarded<S> {
 
     fn refuse(&mut self, rejection: Rejection, start: &[u8]) {
         let Protocol::Http1(http1) = &mut self.protocol else { return };
+        self.activity.heading(false);
         self.ended = Ended::Here;
         let (request, start) = match http1.guard.refused_in() {
             // The server sees the stand-in as the next request of the connection.

@@ -224,6 +224,19 @@ async fn a_silent_connection_ends_before_one_that_was_used() {
 }
 
 #[tokio::test]
+async fn a_head_that_has_begun_is_slow_and_not_idle() {
+    let upstream = Upstream::ok().await;
+    let agent = Agent::with(&upstream.url(), "read-timeout=400ms,http2=false").await;
+    let mut client = open(agent.at, b"").await;
+    // Some time is over before it begins.
+    agent.await_metric("waf_proxy_connections_open", "", 1.0).await;
+    client.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
+    let end = tokio::time::timeout(PATIENCE, client.read_to_end(&mut Vec::new())).await;
+    let _reset = end.expect("a slow head is kept");
+    agent.await_metric("waf_proxy_connections_failed_total", "reason=\"slow\"", 1.0).await;
+}
+
+#[tokio::test]
 async fn slow_heads_and_slow_bodies_run_out_of_time() {
     let upstream = Upstream::ok().await;
     let agent = Agent::with(&upstream.url(), "read-timeout=400ms").await;
