@@ -6,8 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use portcullis_detect::{Body, Budgets, Engine, Header, Patch, Request, Response, Signals, Tag};
 use serde::Deserialize;
 
@@ -140,6 +143,87 @@ fn a_brief_look_says_the_same_or_nothing() {
     assert_eq!(engine.inspect_briefly(&json(long.as_bytes()), 0, 100), None);
     // To inflate takes time of which no steps are counted.
     assert_eq!(engine.inspect_briefly(&json(b"\x1f\x8b\x08 and so on"), 0, 1_000_000), None);
+}
+
+/// Servers that know no content codings for requests, or no character sets, take the bytes as they are.
+#[test]
+fn what_stands_beside_a_coding_or_a_charset_is_read_too() -> anyhow::Result<()> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const ATTACK: &[u8] = b"&id=1%27+union+select+password+from+users--+&x=";
+    const COMMENT: &[u8] = b"\x1f\x8b\x08\x10\0\0\0\0\0\x03";
+    const EMPTY: &[u8] = b"\0\x03\0\0\0\0\0\0\0\0\0";
+    let of = |pieces: &[&[u8]]| pieces.concat();
+    let cases = [
+        ("a comment of gzip", FORM, "", of(&[COMMENT, ATTACK, EMPTY])),
+        ("the same, declared", FORM, "gzip", of(&[COMMENT, ATTACK, EMPTY])),
+        ("behind a start that inflates", FORM, "gzip", of(&[&gzip(b"a=1")?, ATTACK])),
+        ("short, in a comment", FORM, "", of(&[COMMENT, b"\x01&a=';id;'&\x01", EMPTY])),
+        ("behind a byte order mark", FORM, "", of(&[b"\xff\xfe", ATTACK])),
+        ("behind NULs", FORM, "", of(&[b"a\0b\0c\0", ATTACK])),
+        ("as EBCDIC", "text/plain; charset=ibm037", "", of(&[b"a=1", ATTACK])),
+        ("JSON as EBCDIC", "application/json; charset=ibm037", "", br#"{"a":"1' or sleep(5)-- "}"#.to_vec()),
+        (
+            "a part",
+            "multipart/form-data; boundary=bb",
+            "",
+            of(&[
+                COMMENT,
+                b"\r\n--bb\r\ncontent-disposition: form-data; name=a\r\n\r\n';id;'\r\n--bb--\r\n",
+                EMPTY,
+            ]),
+        ),
+    ];
+    for (name, content_type, coding, body) in cases {
+        let headers = coded(content_type, coding);
+        let body = Body { bytes: &body, truncated: false };
+        let signals = Engine::default().inspect(&Request {
+            method: b"POST",
+            headers: &headers,
+            body,
+            ..Request::default()
+        });
+        assert!(signals.has_attack(), "{name}: {signals:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn honest_bodies_in_a_coding_raise_nothing() -> anyhow::Result<()> {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut words = String::new();
+    while words.len() < 300_000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        words.push_str(&format!("&w{}={:x}", words.len(), random));
+    }
+    for (content_type, body) in [
+        ("application/x-www-form-urlencoded", words[1..=200_000].to_owned()),
+        ("application/json", format!("[\"{}\"]", words[..90_000].replace('&', "\",\""))),
+    ] {
+        let body = gzip(body.as_bytes())?;
+        let headers = coded(content_type, "gzip");
+        let body = Body { bytes: &body, truncated: false };
+        let request = Request { method: b"POST", headers: &headers, body, ..Request::default() };
+        let mut budgets = Budgets::default();
+        budgets.fields = 100_000;
+        let signals = Engine::new(budgets).inspect(&request);
+        let tags: Vec<_> = signals.iter().map(|signal| signal.tag).filter(|tag| *tag != Tag::NoUa).collect();
+        assert_eq!(tags, [], "{content_type}");
+    }
+    Ok(())
+}
+
+fn coded<'a>(content_type: &'a str, coding: &'a str) -> Vec<Header<'a>> {
+    let headers = [("content-type", content_type), ("content-encoding", coding)];
+    let sent = headers.into_iter().filter(|(_, value)| !value.is_empty());
+    sent.map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() }).collect()
+}
+
+fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
+    let mut coded = Vec::new();
+    GzEncoder::new(text, Compression::fast()).read_to_end(&mut coded)?;
+    Ok(coded)
 }
 
 fn json(body: &[u8]) -> Request<'_> {

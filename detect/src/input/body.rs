@@ -35,12 +35,19 @@ pub(crate) fn walk(request: &Request<'_>, inspection: &mut Inspection<'_>) {
         inspection.note(Tag::NoContentType, Location::Post, "CONTENT-TYPE", b"");
     }
     let codings = request.header_values("content-encoding").next().unwrap_or_default();
+    let source = |bytes| Source { bytes, content_type, cut, name: b"" };
     let inflated = inflate(bytes, codings, cut, inspection);
-    let bytes = charset::ascii_compatible(&inflated, content_type);
-    if matches!(bytes, Cow::Owned(_)) {
+    let text = charset::ascii_compatible(&inflated, content_type);
+    if matches!(text, Cow::Owned(_)) {
         inspection.note(Tag::BodyParserEvasion, Location::Post, "CHARSET", content_type);
     }
-    Source { bytes: &bytes, content_type, cut, name: b"" }.walk(inspection);
+    source(&text).walk(inspection);
+    if matches!(text, Cow::Owned(_)) {
+        source(&inflated).walk_as_sent(inspection);
+    }
+    if matches!(inflated, Cow::Owned(_)) {
+        source(bytes).walk_as_sent(inspection);
+    }
 }
 
 /// Undoes the body's content coding, declared or not, as far as the caps allow.
@@ -124,6 +131,19 @@ impl Source<'_> {
             (_, Some(kind)) => self.as_kind(kind, inspection),
             (Some(kind), None) => self.as_kind(kind, inspection),
             (None, None) => self.as_kind(Kind::Binary, inspection),
+        }
+    }
+
+    /// Reads what stands beside the coding or the character set, for a server that knows neither and takes the bytes as they
+    /// are: a compressed file, too, has room for a comment with a form in it.
+    fn walk_as_sent(&self, inspection: &mut Inspection<'_>) {
+        let shown = sniff::looks(self.bytes, inspection.budgets().depth);
+        let named = multipart::boundary(self.content_type);
+        if shown.is_some() || named.is_some_and(|named| memchr::memmem::find(self.bytes, named).is_some()) {
+            return self.walk(inspection);
+        }
+        for run in self.plain_runs(SHORTEST_PAIR) {
+            pairs::walk(run, pairs::Syntax::FORM, Location::Post, inspection);
         }
     }
 
@@ -283,10 +303,15 @@ impl Source<'_> {
 
     /// Hands on the texts that lie between other bytes.
     fn runs(&self, inspection: &mut Inspection<'_>) {
-        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
-        for raw in self.bytes.split(|byte| !is_plain(byte)).filter(|run| run.len() >= SHORTEST_RUN) {
+        for raw in self.plain_runs(SHORTEST_RUN) {
             inspection.field(&Field { part: Part::Text, raw, ..self.field() });
         }
+    }
+
+    /// Runs of text between other bytes, from a length on.
+    fn plain_runs(&self, shortest: usize) -> impl Iterator<Item = &[u8]> {
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+        self.bytes.split(move |byte| !is_plain(byte)).filter(move |run| run.len() >= shortest)
     }
 }
 
@@ -294,3 +319,5 @@ impl Source<'_> {
 const DEEPEST_MESSAGE: usize = 8;
 /// Text between binary bytes is read from this length on; shorter runs are chance.
 const SHORTEST_RUN: usize = 16;
+/// As short as an attack with its name and its sign can be.
+const SHORTEST_PAIR: usize = 8;
