@@ -65,6 +65,38 @@ pub(crate) fn without_port(authority: &[u8]) -> &[u8] {
     host.strip_suffix(b".").unwrap_or(host)
 }
 
+/// Whether `name` begins with `start`, which is in lower case, for an application that can not tell `_` from `-`.
+pub(crate) fn starts_as(name: &[u8], start: &[u8]) -> bool {
+    name.get(..start.len()).is_some_and(|have| {
+        have.iter().zip(start).all(|(have, want)| {
+            let have = if *have == b'_' { b'-' } else { have.to_ascii_lowercase() };
+            have == *want
+        })
+    })
+}
+
+/// Whether a field has no place among trailers: it says how a message is framed or read, where it goes or whom it is from,
+/// and that was decided by the headers (RFC 9110 section 6.5.1).
+pub(crate) fn is_for_headers(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 14] = [
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"forwarded",
+        b"host",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+    ];
+    name.starts_with(b":") || NAMES.iter().any(|known| known.len() == name.len() && starts_as(name, known))
+}
+
 /// Whether every application reads this path alike: nothing encoded, no dot segment, no empty one, no parameter.
 pub(crate) fn is_plain_path(path: &[u8]) -> bool {
     path.first() == Some(&b'/')

@@ -22,6 +22,8 @@ pub trait Host {
 
     /// The request's headers, pseudo-headers first.
     fn request_headers(&self) -> Result<Headers, HostError>;
+    /// The request's trailers, inside the callback that they came with.
+    fn request_trailers(&self) -> Result<Headers, HostError>;
     /// The response's headers; the filter asks when they come, or when the stream has ended.
     fn response_headers(&self) -> Result<Headers, HostError>;
     /// At most `max` bytes of what the host shows of the request body, from `start` on.
@@ -35,6 +37,9 @@ pub trait Host {
     fn add_request_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError>;
     /// Removes all values of a request header.
     fn remove_request_header(&self, name: &[u8]) -> Result<(), HostError>;
+
+    /// Removes all values of a request trailer, inside the callback that it came with.
+    fn remove_request_trailer(&self, name: &[u8]) -> Result<(), HostError>;
 
     /// Sets a response header to one value, while the response's headers are held.
     fn replace_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError>;

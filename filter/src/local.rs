@@ -10,7 +10,6 @@ use std::time::Duration;
 use portcullis_detect::{Engine, Header, Kind, Memo, Request, Signals, Tag};
 
 use crate::config;
-use crate::headers::Headers;
 use crate::host::Host;
 use crate::message::{Body, Extent, Facts as Seen};
 
@@ -85,7 +84,7 @@ impl Local {
         let engine = self.engine.borrow().clone();
         // Without an engine nothing is found, and nothing is relied upon.
         let Some(engine) = engine else { return (Found::default(), Reliance::Ask) };
-        let request = View::new(&seen.headers);
+        let request = View::new(seen);
         let request = request.request(seen, body);
         let looked = self.memo.borrow().look(request.headers);
         let found = Found::of(&engine.inspect_unknown(&request, looked.known()));
@@ -193,10 +192,10 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(all: &'a Headers) -> Self {
+    fn new(seen: &'a Seen) -> Self {
         let mut headers = Vec::with_capacity(32);
         let mut view = Self { method: b"", scheme: b"", authority: b"", target: b"", headers: Vec::new() };
-        for (name, value) in all.iter() {
+        for (name, value) in seen.fields() {
             match name {
                 b":method" => view.method = value,
                 b":scheme" => view.scheme = value,

@@ -11,6 +11,8 @@ use crate::host::Host;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) headers: Headers,
+    /// Shown as headers behind the others, where all of the body is at hand.
+    pub(crate) trailers: Headers,
     /// Since 1970.
     pub(crate) came: std::time::Duration,
     pub(crate) protocol: Vec<u8>,
@@ -121,7 +123,7 @@ impl Facts {
         if !authority.is_empty() {
             headers_in.push(("Host".into(), authority.clone()));
         }
-        let named = self.headers.iter().filter(|(name, _)| !name.starts_with(b":"));
+        let named = self.fields().filter(|(name, _)| !name.starts_with(b":"));
         headers_in.extend(named.map(|(name, value)| (name.into(), value.into())));
         RpcMsgIn {
             module_version: MODULE.into(),
@@ -149,6 +151,11 @@ impl Facts {
             mtls: about.mtls,
             ..RpcMsgIn::default()
         }
+    }
+
+    /// Headers and trailers.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter().chain(self.trailers.iter())
     }
 
     /// The body's length as the client announced it.

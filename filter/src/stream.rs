@@ -172,11 +172,33 @@ impl Stream {
 
     /// Trailers have come, so the body is whole; no part of it was marked as the last.
     pub fn on_request_trailers(&mut self, host: &impl Host) -> Flow {
-        match self.state {
-            State::Passed | State::Bypassed | State::Unwatched => Flow::Continue,
-            State::Blocked | State::Closed | State::Deciding { about: About::Whole, .. } => Flow::Hold,
-            State::Start => self.fail(host, Failure::Host),
-            State::BodyCollect | State::Deciding { about: About::Headers, .. } => self.collect_end(host),
+        if matches!(self.state, State::Blocked | State::Closed) {
+            return Flow::Hold;
+        }
+        let trailers = host.request_trailers().map(|trailers| self.admit(host, &trailers));
+        match (self.state, trailers) {
+            (State::Unwatched, _) => Flow::Continue,
+            (State::Passed | State::Bypassed, trailers) => {
+                let announced = self.facts.content_length();
+                // Of a longer body, or one of no length, it has been counted that not all was seen.
+                let counted = announced.is_none_or(|length| length > self.profile.max_body);
+                if !counted && trailers != Ok(Headers::default()) {
+                    self.count(Counter::Truncated);
+                }
+                Flow::Continue
+            }
+            (State::Deciding { about: About::Whole, .. }, _) => Flow::Hold,
+            // Trailers that are not shown must not pass for none.
+            (_, Err(_)) | (State::Start, _) => {
+                if self.pending().is_some() {
+                    self.plugin.metrics.leave();
+                }
+                self.fail(host, Failure::Host)
+            }
+            (_, Ok(trailers)) => {
+                self.facts.trailers = trailers;
+                self.collect_end(host)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use portcullis_protocol::{RespAction, RpcMsgOut, http};
 
 use crate::failure::Failure;
-use crate::headers::Headers;
+use crate::headers::{self, Headers};
 use crate::host::Host;
 
 /// What the agent decided.
@@ -199,12 +199,7 @@ pub fn check(headers: &Headers) -> Result<(), Failure> {
 /// Whether only the agent may set this header. An application that reads its headers through CGI or WSGI names cannot
 /// tell `_` from `-`, so neither spelling may come from a client.
 pub fn is_reserved(name: &[u8]) -> bool {
-    name.get(..RESERVED.len()).is_some_and(|start| {
-        start.iter().zip(RESERVED).all(|(have, want)| {
-            let have = if *have == b'_' { b'-' } else { have.to_ascii_lowercase() };
-            have == *want
-        })
-    })
+    headers::starts_as(name, RESERVED)
 }
 
 /// Whether a header of the agent may go to the application: no pseudo-header, and none that frames the message.

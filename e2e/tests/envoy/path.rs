@@ -50,18 +50,24 @@ async fn chunked_bodies_are_judged_and_passed() {
 }
 
 #[tokio::test]
-async fn trailers_end_a_body_too() {
+async fn trailers_end_a_body_and_are_inspected() {
     let path = Path::real(&[PATIENT]).await;
-    let with_trailers = |text: &'static str| {
+    let with_trailer = |text: &'static str, value| {
         let mut trailers = HeaderMap::new();
-        trailers.insert("x-checksum", HeaderValue::from_static("abc"));
+        trailers.insert("x-checksum", HeaderValue::from_static(value));
+        trailers.insert("x-sigsci-tags", HeaderValue::from_static("forged"));
         let mut ask = Ask::post("/demo", FORM, "").over(Protocol::Http2);
         ask.payload = Payload::WithTrailers(text.into(), trailers);
         ask
     };
-    path.stops(Sample::new("attack before trailers", with_trailers(ATTACK))).await;
-    path.passes(Sample::new("form before trailers", with_trailers("name=bob"))).await;
-    let answer = path.send(with_trailers("name=bob")).await;
+    path.stops(Sample::new("attack before trailers", with_trailer(ATTACK, "abc"))).await;
+    path.stops(Sample::new(
+        "attack in a trailer",
+        with_trailer("name=bob", "1' UNION SELECT password FROM users--"),
+    ))
+    .await;
+    path.passes(Sample::new("form before trailers", with_trailer("name=bob", "abc"))).await;
+    let answer = path.send(with_trailer("name=bob", "abc")).await;
     assert_eq!(answer.report().unwrap()["trailers"], serde_json::json!([["x-checksum", "abc"]]));
 }
 

@@ -16,6 +16,7 @@ pub(crate) enum Deed {
     Replace(String, String),
     Add(String, String),
     Remove(String),
+    RemoveTrailer(String),
     ReplaceResponse(String, String),
     AddResponse(String, String),
     RemoveResponse(String),
@@ -29,6 +30,7 @@ pub(crate) enum Deed {
 pub(crate) struct Mock {
     pub(crate) now: Cell<Duration>,
     pub(crate) request: RefCell<Option<Headers>>,
+    pub(crate) trailers: RefCell<Option<Headers>>,
     pub(crate) response: RefCell<Headers>,
     pub(crate) body: RefCell<Option<Vec<u8>>>,
     pub(crate) properties: RefCell<BTreeMap<String, Vec<u8>>>,
@@ -73,6 +75,10 @@ impl Mock {
 
     pub(crate) fn request(&self, pairs: &[(&str, &str)]) {
         *self.request.borrow_mut() = Some(headers(pairs));
+    }
+
+    pub(crate) fn trailers(&self, pairs: &[(&str, &str)]) {
+        *self.trailers.borrow_mut() = Some(headers(pairs));
     }
 
     pub(crate) fn replies(&self, message: &RpcMsgOut<'_>) {
@@ -128,6 +134,10 @@ impl Host for Mock {
         self.request.borrow().clone().ok_or(HostError::BadArgument)
     }
 
+    fn request_trailers(&self) -> Result<Headers, HostError> {
+        self.trailers.borrow().clone().ok_or(HostError::BadArgument)
+    }
+
     fn response_headers(&self) -> Result<Headers, HostError> {
         Ok(self.response.borrow().clone())
     }
@@ -154,6 +164,10 @@ impl Host for Mock {
 
     fn remove_request_header(&self, name: &[u8]) -> Result<(), HostError> {
         self.note(Deed::Remove(text(name)))
+    }
+
+    fn remove_request_trailer(&self, name: &[u8]) -> Result<(), HostError> {
+        self.note(Deed::RemoveTrailer(text(name)))
     }
 
     fn replace_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {

@@ -4,6 +4,7 @@ use portcullis_protocol::{LocalFacts, RpcMsgIn};
 
 use super::*;
 use crate::config::Config;
+use crate::headers::Headers;
 use crate::host::mock::{Mock, headers};
 
 /// What the engine finds when it is shown the request by way of a message, as the agent is.
@@ -62,7 +63,7 @@ fn finds_what_the_agent_would_find() {
         let mut config = Config::default();
         config.fingerprints.cipher = "c".to_owned();
         let seen = Seen::collect(&mock, &config, mock.request_headers().unwrap(), Duration::ZERO);
-        let view = View::new(&seen.headers);
+        let view = View::new(&seen);
         let own = Engine::default().inspect(&view.request(&seen, body));
         let mut told = seen.clone();
         told.complete(&mock, &config);
@@ -92,7 +93,7 @@ fn what_is_remembered_changes_no_finding() {
         ];
         let all = Headers::from_pairs(&pairs);
         let request = Seen::collect(&mock, &Config::default(), all, Duration::ZERO);
-        let view = View::new(&request.headers);
+        let view = View::new(&request);
         let fresh = Found::of(&engine.inspect(&view.request(&request, Body::default())));
         for _ in 0..3 {
             let (found, _) = local.judge(&mock, &settings, &request, Body::default());

@@ -8,7 +8,7 @@ use super::{About, Flow, HeadersAt, State, Stream};
 use crate::breaker::Gate;
 use crate::config::{Mode, OnFailure};
 use crate::failure::Failure;
-use crate::headers::Headers;
+use crate::headers::{self, Headers};
 use crate::host::{Answer, Host, HostError};
 use crate::local::{Found, Reliance};
 use crate::message::Body;
@@ -164,6 +164,23 @@ impl Stream {
         for name in forged {
             self.check(host.remove_request_header(name));
         }
+    }
+
+    /// Takes away from trailers what only the agent or only headers may tell the application, which may read both alike, and
+    /// answers what is left.
+    pub(super) fn admit(&self, host: &impl Host, trailers: &Headers) -> Headers {
+        let (mut refused, left): (Vec<_>, Vec<_>) = trailers
+            .iter()
+            .partition(|(name, _)| verdict::is_reserved(name) || headers::is_for_headers(name));
+        if refused.iter().any(|(name, _)| verdict::is_reserved(name)) {
+            self.count(Counter::Forged);
+        }
+        refused.sort_unstable();
+        refused.dedup_by_key(|(name, _)| *name);
+        for (name, _) in refused {
+            self.check(host.remove_request_trailer(name));
+        }
+        if left.is_empty() { Headers::default() } else { Headers::from_pairs(&left) }
     }
 
     pub(super) fn count(&self, counter: Counter) {

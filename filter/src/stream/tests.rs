@@ -191,10 +191,49 @@ fn asks_at_trailers_which_end_a_body() {
     stream.on_request_headers(&mock, End::Open);
     shows(&mock, b"abc");
     assert_eq!(stream.on_request_body(&mock, 3, End::Open), Flow::Hold);
+    mock.trailers(&[
+        ("x-sum", "';id;'"),
+        ("x_sigsci_tags", "A"),
+        ("Content-Length", "1"),
+        ("x-forwarded-for", "10.0.0.1"),
+    ]);
     assert_eq!(stream.on_request_trailers(&mock), Flow::Hold);
-    let sent = call(&mock);
-    let message = RpcMsgIn::decode(&sent).unwrap();
+    let deeds = mock.deeds();
+    let removed = ["Content-Length", "x-forwarded-for", "x_sigsci_tags"]
+        .map(|name| Deed::RemoveTrailer(name.to_owned()));
+    assert_eq!(deeds[..3], removed);
+    let Deed::Call(_, sent) = &deeds[3] else { panic!("{deeds:?}") };
+    let message = RpcMsgIn::decode(sent).unwrap();
     assert_eq!((&*message.post_body, message.body_truncated), (&b"abc"[..], false));
+    let names: Vec<_> =
+        message.headers_in.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
+    assert_eq!(names, ["Host", "x-sum"]);
+    assert_eq!(metric(&stream, &mock, "forged_headers.total"), 1);
+}
+
+#[test]
+fn does_not_take_hidden_trailers_for_none() {
+    let mock = Mock::post(&[]);
+    let mut stream = stream(&mock, r#"{"fail_open": false}"#);
+    stream.on_request_headers(&mock, End::Open);
+    assert_eq!(stream.on_request_trailers(&mock), Flow::Hold);
+    assert_eq!(mock.deeds(), [Deed::Respond(503, None)]);
+    assert_eq!(metric(&stream, &mock, "failures.host.total"), 1);
+}
+
+#[test]
+fn counts_trailers_that_come_behind_the_verdict() {
+    let mock = Mock::post(&[("content-length", "3")]);
+    let mut stream = stream(&mock, "{}");
+    stream.on_request_headers(&mock, End::Open);
+    shows(&mock, b"abc");
+    stream.on_request_body(&mock, 3, End::Open);
+    reply(&mut stream, &mock, &verdict(200));
+    mock.trailers(&[("x-sigsci-tags", "A"), ("x-sum", "1")]);
+    mock.deeds();
+    assert_eq!(stream.on_request_trailers(&mock), Flow::Continue);
+    assert_eq!(mock.deeds(), [Deed::RemoveTrailer("x-sigsci-tags".to_owned())]);
+    assert_eq!(metric(&stream, &mock, "body.truncated.total"), 1);
 }
 
 #[test]
@@ -274,6 +313,7 @@ fn goes_on_collecting_what_the_host_began_to_show_early() {
     mock.deeds();
     reply(&mut stream, &mock, &verdict(200));
     assert_eq!(mock.deeds(), [edit("x-sigsci-agentresponse", "200")]);
+    mock.trailers(&[]);
     assert_eq!(stream.on_request_trailers(&mock), Flow::Hold);
     assert_eq!(&*RpcMsgIn::decode(&call(&mock)).unwrap().post_body, b"x");
 }

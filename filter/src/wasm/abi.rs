@@ -45,6 +45,10 @@ impl Host for WasmHost {
         map(MapType::HttpRequestHeaders)
     }
 
+    fn request_trailers(&self) -> Result<Headers, HostError> {
+        map(MapType::HttpRequestTrailers)
+    }
+
     fn response_headers(&self) -> Result<Headers, HostError> {
         map(MapType::HttpResponseHeaders)
     }
@@ -75,6 +79,10 @@ impl Host for WasmHost {
 
     fn remove_request_header(&self, name: &[u8]) -> Result<(), HostError> {
         remove_header(REQUEST, name)
+    }
+
+    fn remove_request_trailer(&self, name: &[u8]) -> Result<(), HostError> {
+        remove_header(TRAILERS, name)
     }
 
     fn replace_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
@@ -320,6 +328,7 @@ fn millis(duration: Duration) -> u32 {
 }
 
 const REQUEST: u32 = MapType::HttpRequestHeaders as u32;
+const TRAILERS: u32 = MapType::HttpRequestTrailers as u32;
 const RESPONSE: u32 = MapType::HttpResponseHeaders as u32;
 const NO_GRPC_STATUS: i32 = -1;
 

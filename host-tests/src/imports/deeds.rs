@@ -88,6 +88,9 @@ fn edit(
     if map == RESPONSE_HEADERS {
         return edit_response(host, (name, name_size), value, did);
     }
+    if map == REQUEST_TRAILERS {
+        return edit_trailers(host, (name, name_size), value.is_some());
+    }
     ensure!(map == REQUEST_HEADERS, "map {map} edited");
     let name = memory::text(&mut host, name, name_size)?;
     ensure!(!name.starts_with(':') && name == name.to_ascii_lowercase(), "header {name} edited");
@@ -106,6 +109,16 @@ fn edit(
     }
     stream.headers.extend(value.map(|value| (name.into_bytes(), value)));
     world.did.push(deed);
+    Ok(OK)
+}
+
+fn edit_trailers(mut host: Host<'_>, (name, name_size): (u32, u32), set: bool) -> Result<u32> {
+    let name = memory::text(&mut host, name, name_size)?;
+    let world = host.data_mut();
+    ensure!(!set && world.phase == Phase::Trailers, "trailer {name} set, or edited late");
+    let trailers = world.stream().and_then(|stream| stream.trailers.as_mut());
+    let Some(trailers) = trailers else { bail!("trailer {name} of no stream edited") };
+    trailers.retain(|(known, _)| *known != name.as_bytes());
     Ok(OK)
 }
 
@@ -307,6 +320,7 @@ fn change(world: &mut World, id: u32, change: impl FnOnce(&mut Metric)) -> Resul
 const ROOT: u32 = 1;
 const CLUSTER: &str = "portcullis-agent";
 const REQUEST_HEADERS: u32 = 0;
+const REQUEST_TRAILERS: u32 = 1;
 const RESPONSE_HEADERS: u32 = 2;
 const HTTP_REQUEST: u32 = 0;
 const HTTP_RESPONSE: u32 = 1;

@@ -48,6 +48,7 @@ fn map(mut host: Host<'_>, kind: u32, data: u32, size: u32) -> Result<u32> {
         (REQUEST_HEADERS, Phase::Headers | Phase::Body | Phase::Trailers | Phase::Reply) => {
             world.stream().filter(|stream| !stream.headers_have_gone()).map(|stream| stream.headers.clone())
         }
+        (REQUEST_TRAILERS, Phase::Trailers) => world.stream().and_then(|stream| stream.trailers.clone()),
         (RESPONSE_HEADERS, Phase::Log | Phase::ResponseHeaders | Phase::Reply) => {
             world.stream().map(|stream| {
                 stream.response.as_ref().map(|response| response.headers.clone()).unwrap_or_default()
@@ -102,6 +103,7 @@ const CALL_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
 
 const REQUEST_HEADERS: u32 = 0;
+const REQUEST_TRAILERS: u32 = 1;
 const RESPONSE_HEADERS: u32 = 2;
 const CALL_HEADERS: u32 = 6;
 

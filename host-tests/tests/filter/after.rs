@@ -113,14 +113,15 @@ fn ends_a_body_at_its_trailers() {
     let stream = vm.open(&Request::post("/"));
     vm.expect(&[asked()]);
     vm.data(stream, "abc", false);
-    vm.trailers(stream, &[("t", "1")]);
+    vm.trailers(stream, &[("t", "1"), ("x-sigsci-tags", "SQLI")]);
     vm.reply(stream, &Reply::verdict(200));
     vm.expect(&[&passed()[..], &[asked()]].concat());
     assert_eq!(body_sent(&vm), (b"abc".to_vec(), Some(3), false));
     vm.reply(stream, &Reply::verdict(200));
     vm.expect(&[Did::Resume]);
-    assert!(vm.app(stream).trailers.is_some());
-    vm.expect_metrics(&[&TWO_CALLS[..], &[("decisions.allow.total", 1)]].concat());
+    assert_eq!(vm.app(stream).trailers, Some(vec![(b"t".to_vec(), b"1".to_vec())]));
+    let rest = [("decisions.allow.total", 1), ("forged_headers.total", 1)];
+    vm.expect_metrics(&[&TWO_CALLS[..], &rest].concat());
 }
 
 /// Such a host shows the body early; nothing of it may slip past.

@@ -94,7 +94,7 @@ fn lets_trailers_through_after_the_verdict() {
     vm.trailers(stream, &[("t", "1")]);
     assert!(vm.app(stream).trailers.is_some());
     assert!(vm.app(stream).complete);
-    vm.expect_metrics(&PASSED);
+    vm.expect_metrics(&[&PASSED[..], &[("body.truncated.total", 1)]].concat());
 }
 
 #[test]
