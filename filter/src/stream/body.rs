@@ -107,11 +107,9 @@ impl Stream {
         self.consider(host, About::Whole, Body { bytes: &body.bytes, total, extent })
     }
 
-    /// A body is also whole when as much has come as the client announced; the host says so only later.
+    /// As much as was announced is not the end: trailers may come behind it.
     fn has_enough(&self) -> bool {
-        self.body.end == End::Reached
-            || self.body.seen >= self.profile.max_body
-            || self.facts.content_length().is_some_and(|announced| self.body.seen >= announced)
+        self.body.end == End::Reached || self.body.seen >= self.profile.max_body
     }
 }
 

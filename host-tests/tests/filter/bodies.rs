@@ -85,16 +85,17 @@ fn holds_trailers_while_deciding() {
 
 #[test]
 fn lets_trailers_through_after_the_verdict() {
-    let mut vm = vm();
+    let mut vm = Vm::start(&Settings::with(r#"{"body": {"max_bytes": 1}}"#));
     let stream = vm.open(&Request::post("/").header("content-length", "1"));
     vm.data(stream, "x", false);
     vm.expect(&[asked()]);
     vm.reply(stream, &Reply::verdict(200));
     vm.expect(&passed());
-    vm.trailers(stream, &[("t", "1")]);
-    assert!(vm.app(stream).trailers.is_some());
+    vm.trailers(stream, &[("t", "1"), ("x_sigsci_tags", "SQLI")]);
+    assert_eq!(vm.app(stream).trailers, Some(vec![(b"t".to_vec(), b"1".to_vec())]));
     assert!(vm.app(stream).complete);
-    vm.expect_metrics(&[&PASSED[..], &[("body.truncated.total", 1)]].concat());
+    let rest = [("body.truncated.total", 1), ("forged_headers.total", 1)];
+    vm.expect_metrics(&[&PASSED[..], &rest].concat());
 }
 
 #[test]

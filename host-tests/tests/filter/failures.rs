@@ -49,7 +49,7 @@ fn expect_metrics(vm: &mut Vm, changes: &[(String, i64)]) {
 
 fn asking(vm: &mut Vm) -> StreamId {
     let stream = vm.open(&Request::post("/").header("content-length", "1"));
-    vm.data(stream, "x", false);
+    vm.data(stream, "x", true);
     vm.expect(&[asked()]);
     stream
 }
@@ -66,7 +66,6 @@ fn fails_open_on_every_shape_of_reply() {
         assert!(app.header("x-sigsci-agentresponse").is_empty(), "{reason} must not look inspected");
         assert!(vm.log().iter().any(|line| line.contains(reason)), "{reason} is not in the log");
         expect_metrics(&mut vm, &failed(reason));
-        vm.data(stream, "", true);
         assert!(vm.app(stream).complete);
     }
 }
@@ -78,7 +77,6 @@ fn fails_closed_on_every_shape_of_reply() {
         let stream = asking(&mut vm);
         vm.reply(stream, &reply);
         vm.expect(&[Did::Complain, Did::Answer(503)]);
-        vm.data(stream, "", true);
         assert!(vm.app(stream).saw_nothing(), "{reason}");
         expect_metrics(&mut vm, &failed(reason));
     }
