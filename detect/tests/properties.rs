@@ -273,6 +273,7 @@ fn the_pre_filter_equals_the_full_path_on_regressions() {
         "Mozilla/5.0 java.lang.Runtime",
         "Mozilla/5.0 php://input",
         "php.ini",
+        "( )    (|",
         "IEX(",
         "$.class.forName(",
         "process\\env",

@@ -19,8 +19,12 @@ use crate::value::{Finding, Value};
 /// The detector's row in the table.
 pub(crate) const DETECTOR: Detector = Detector {
     name: "ldap",
-    words: &[")(", ")&", ")|", ")!", "*(", "*)", ") (", ")\t(", "))\0", "userpassword"],
-    possible: |features, word| word && features.any(Features::PAREN | Features::COLON),
+    words: &[")(", ")&", ")|", ")!", "*(", "*)", "))\0", "userpassword"],
+    possible: |features, word| {
+        (word && features.any(Features::PAREN | Features::COLON))
+            // `)  ( |`
+            || (features.any(Features::PAREN) && features.any(Features::PIPE | Features::AMP))
+    },
     inspect,
 };
 
