@@ -274,6 +274,7 @@ fn the_pre_filter_equals_the_full_path_on_regressions() {
         "Mozilla/5.0 php://input",
         "php.ini",
         "( )    (|",
+        "a;b=\" --.\"",
         "IEX(",
         "$.class.forName(",
         "process\\env",

@@ -160,7 +160,7 @@ fn is_parameter(parameter: &[u8]) -> bool {
             // `2=2` is a condition.
             name.iter().any(u8::is_ascii_alphabetic)
                 && name.iter().copied().all(is_word)
-                && (value.iter().copied().all(is_word) || is_plain_text(value))
+                && (value.iter().copied().all(is_word) || is_plain_text(value) && !is_comment(value))
         }
         None => parameter.is_empty(),
     }
@@ -172,6 +172,11 @@ fn is_mime_part(part: &[u8]) -> bool {
 
 fn is_plain_text(text: &[u8]) -> bool {
     text.iter().all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'.' | b'_' | b'-'))
+}
+
+/// Whether a text holds the start of an SQL comment; boundaries hold hyphens, but no blanks beside them.
+fn is_comment(text: &[u8]) -> bool {
+    text.contains(&b' ') && crate::scan::find(text, b"--").is_some()
 }
 
 fn is_word(byte: u8) -> bool {
