@@ -5,22 +5,29 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::thread::Builder;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::process;
+
+/// Threads at a time: where a resolver never answers, whoever asks again must not add another each time.
+const MOST: usize = 32;
+static PLACES: Semaphore = Semaphore::const_new(MOST);
 
 /// Does `work` on a thread called `name` that steps back behind those that answer. Work that nobody waits for any more is
 /// done all the same.
 ///
 /// # Errors
 ///
-/// When there is no thread, or the work has failed.
+/// When there is no thread, too many are under way, or the work has failed.
 pub async fn run<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let place = PLACES.try_acquire().map_err(|_| io::Error::from(io::ErrorKind::ResourceBusy))?;
     let (done, outcome) = oneshot::channel();
     Builder::new().name(name.to_owned()).spawn(move || {
         process::step_back();
         // Nobody waits any more where time was up.
-        let _late = done.send(work());
+        let result = work();
+        drop(place);
+        let _late = done.send(result);
     })?;
     outcome.await.map_err(|_| io::Error::other(format!("the thread {name} has failed")))
 }

@@ -55,7 +55,7 @@ pub async fn watch(
                 }
                 watched = begin();
             }
-            _ = looks.tick() => {}
+            _ = looks.tick(), if watched.files.paths().next().is_some() => {}
         }
         let found = fingerprint(watched.files.clone()).await;
         if found == watched.known {

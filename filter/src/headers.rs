@@ -78,24 +78,22 @@ pub(crate) fn starts_as(name: &[u8], start: &[u8]) -> bool {
 /// Whether a field has no place among trailers: it says how a message is framed or read, where it goes or whom it is from,
 /// and that was decided by the headers (RFC 9110 section 6.5.1).
 pub(crate) fn is_for_headers(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 14] = [
-        b"connection",
+    const OTHERS: [&[u8]; 7] = [
         b"content-encoding",
-        b"content-length",
         b"content-range",
         b"content-type",
         b"forwarded",
-        b"host",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-proto",
     ];
-    name.starts_with(b":") || NAMES.iter().any(|known| known.len() == name.len() && starts_as(name, known))
+    let mut names = FRAMING.iter().chain(&OTHERS);
+    name.starts_with(b":") || names.any(|known| known.len() == name.len() && starts_as(name, known))
 }
+
+/// What says how a message is framed or where it goes.
+pub(crate) const FRAMING: [&[u8]; 7] =
+    [b"host", b"connection", b"content-length", b"transfer-encoding", b"te", b"trailer", b"upgrade"];
 
 /// Whether every application reads this path alike: nothing encoded, no dot segment, no empty one, no parameter.
 pub(crate) fn is_plain_path(path: &[u8]) -> bool {

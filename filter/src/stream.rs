@@ -177,16 +177,8 @@ impl Stream {
         }
         let trailers = host.request_trailers().map(|trailers| self.admit(host, &trailers));
         match (self.state, trailers) {
-            (State::Unwatched, _) => Flow::Continue,
-            (State::Passed | State::Bypassed, trailers) => {
-                let announced = self.facts.content_length();
-                // Of a longer body, or one of no length, it has been counted that not all was seen.
-                let counted = announced.is_none_or(|length| length > self.profile.max_body);
-                if !counted && trailers != Ok(Headers::default()) {
-                    self.count(Counter::Truncated);
-                }
-                Flow::Continue
-            }
+            // Behind a body of which it was counted that not all was seen.
+            (State::Passed | State::Bypassed | State::Unwatched, _) => Flow::Continue,
             (State::Deciding { about: About::Whole, .. }, _) => Flow::Hold,
             // Trailers that are not shown must not pass for none.
             (_, Err(_)) | (State::Start, _) => {

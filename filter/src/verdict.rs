@@ -208,7 +208,7 @@ fn may_add(name: &[u8]) -> bool {
     !name.is_empty()
         && name.iter().all(token)
         && !name.eq_ignore_ascii_case(REDIRECT)
-        && !FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing))
+        && !headers::FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing))
 }
 
 fn is_value(value: &[u8]) -> bool {
@@ -219,8 +219,6 @@ const RESERVED: &[u8] = b"x-sigsci-";
 const REDIRECT: &[u8] = b"x-sigsci-redirect";
 const TAGS: &[u8] = b"x-sigsci-tags";
 const DELETE: i8 = 4;
-const FRAMING: &[&[u8]] =
-    &[b"host", b"connection", b"content-length", b"transfer-encoding", b"te", b"trailer", b"upgrade"];
 
 /// Verdicts are a few hundred bytes.
 const MAX_REPLY_BYTES: usize = 64 * 1024;

@@ -78,8 +78,8 @@ pub(crate) async fn relay<I: Inspect>(
         Ended::Broken(error) => return Err(io::Error::other(error)),
     };
     let both = async {
-        let to_upstream = farewell(from_upstream, to_upstream, close.clone());
-        tokio::join!(to_upstream, farewell(from_client, to_client, close))
+        let to_upstream = farewell(from_upstream, to_upstream, close.clone(), &down);
+        tokio::join!(to_upstream, farewell(from_client, to_client, close, &up))
     };
     // Whoever does not answer is left without.
     let _answered = tokio::time::timeout(FAREWELL, both).await;
@@ -92,11 +92,15 @@ async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(
     mut from: SplitStream<WebSocketStream<S>>,
     mut to: SplitSink<WebSocketStream<S>, Frame>,
     close: Option<CloseFrame>,
+    meter: &Meter,
 ) {
     // Not taken where it was this side that closed: the answer to that waits already, and has only to be flushed.
     let _ = to.send(Frame::Close(close)).await;
     let _ = to.close().await;
-    while let Some(Ok(_)) = from.next().await {}
+    while let Some(Ok(_)) = from.next().await {
+        // Dropped at once: it must not count against what others may hold.
+        meter.message();
+    }
     if let Ok(mut side) = to.reunite(from) {
         let _ = side.get_mut().shutdown().await;
     }

@@ -98,7 +98,7 @@ impl Stream {
     fn ask_about_body(&mut self, host: &impl Host) -> Flow {
         let announced = self.facts.content_length();
         let body = std::mem::take(&mut self.body);
-        let ended = body.end == End::Reached || announced == Some(body.seen);
+        let ended = body.end == End::Reached;
         let extent = if ended && body.bytes.len() == body.seen { Extent::Whole } else { Extent::Truncated };
         if extent == Extent::Truncated {
             self.count(Counter::Truncated);
@@ -107,9 +107,9 @@ impl Stream {
         self.consider(host, About::Whole, Body { bytes: &body.bytes, total, extent })
     }
 
-    /// As much as was announced is not the end: trailers may come behind it.
+    /// As much as was announced, or as is inspected, is not the end: trailers may come behind it.
     fn has_enough(&self) -> bool {
-        self.body.end == End::Reached || self.body.seen >= self.profile.max_body
+        self.body.end == End::Reached || self.body.seen > self.profile.max_body
     }
 }
 

@@ -222,12 +222,12 @@ fn does_not_take_hidden_trailers_for_none() {
 }
 
 #[test]
-fn counts_trailers_that_come_behind_the_verdict() {
-    let mock = Mock::post(&[("content-length", "3")]);
+fn strips_trailers_that_come_behind_the_verdict() {
+    let mock = Mock::post(&[("content-length", "4")]);
     let mut stream = stream(&mock, r#"{"body": {"max_bytes": 3}}"#);
     stream.on_request_headers(&mock, End::Open);
-    shows(&mock, b"abc");
-    stream.on_request_body(&mock, 3, End::Open);
+    shows(&mock, b"abcd");
+    stream.on_request_body(&mock, 4, End::Open);
     reply(&mut stream, &mock, &verdict(200));
     mock.trailers(&[("x-sigsci-tags", "A"), ("x-sum", "1")]);
     mock.deeds();
