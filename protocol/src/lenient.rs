@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::bytestr::ByteStr;
-use crate::message::{Pair, RespAction};
+use crate::message::Pair;
 
 /// Pairs reserved at once, whatever number the peer declares; more grow as they arrive.
 const RESERVED_PAIRS: usize = 64;
@@ -25,12 +24,6 @@ pub(crate) fn maybe_int<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
     deserializer.deserialize_any(IntVisitor)
 }
 
-/// Reads an integer that must be there and fit; a verdict is never guessed.
-pub(crate) fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
-    let wide = deserializer.deserialize_any(IntVisitor)?.ok_or_else(|| D::Error::custom("not a number"))?;
-    i32::try_from(wide).map_err(|_| D::Error::custom("number out of range"))
-}
-
 /// Reads a truth value; numbers are true unless zero, nil is false.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(deserializer.deserialize_any(IntVisitor)?.is_some_and(|value| value != 0))
@@ -39,21 +32,6 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
 /// Reads `[[name, value], ...]`; nil is empty, and so is the empty map that Lua makes of an empty table.
 pub(crate) fn pairs<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pair<'a>>, D::Error> {
     deserializer.deserialize_any(PairsVisitor)
-}
-
-/// Reads a list of lists of pairs; nil is empty.
-pub(crate) fn pair_lists<'de: 'a, 'a, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<Vec<Pair<'a>>>, D::Error> {
-    let lists = Option::<Vec<WirePairs<'a>>>::deserialize(deserializer)?;
-    Ok(lists.unwrap_or_default().into_iter().map(|WirePairs(pairs)| pairs).collect())
-}
-
-/// Reads `[[code, [argument, ...]], ...]`; nil is empty.
-pub(crate) fn actions<'de: 'a, 'a, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<RespAction<'a>>, D::Error> {
-    deserializer.deserialize_any(ActionsVisitor)
 }
 
 struct IntVisitor;
@@ -136,15 +114,6 @@ impl<'de> Visitor<'de> for PairsVisitor {
     }
 }
 
-/// A list of pairs within a list.
-struct WirePairs<'a>(Vec<Pair<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for WirePairs<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        pairs(deserializer).map(Self)
-    }
-}
-
 /// One `[name, value]`; what is missing is empty, what is more is ignored.
 struct WirePair<'a>(Pair<'a>);
 
@@ -172,40 +141,5 @@ impl<'de> Visitor<'de> for WirePairVisitor {
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
         Ok(WirePair(Pair::default()))
-    }
-}
-
-struct ActionsVisitor;
-
-impl<'de> Visitor<'de> for ActionsVisitor {
-    type Value = Vec<RespAction<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of response actions")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut actions = Vec::new();
-        while let Some(WireAction(action)) = seq.next_element()? {
-            actions.push(action);
-        }
-        Ok(actions)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-}
-
-struct WireAction<'a>(RespAction<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for WireAction<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (code, args): (i8, Vec<ByteStr<'a>>) = Deserialize::deserialize(deserializer)?;
-        Ok(Self(RespAction { code, args }))
     }
 }

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
+mod any;
 mod bytestr;
 mod decode;
 mod encode;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::any::Fields;
 use crate::bytestr::ByteStr;
 use crate::decode::{self, DecodeError};
 use crate::encode::Map;
@@ -41,27 +42,21 @@ impl<'a> LocalQuery<'a> {
 /// What the filter needs to judge requests by itself; the answer at [`LOCAL`](crate::http::LOCAL).
 ///
 /// A filter that lacks these facts, or has old ones, asks about every request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase", default, bound(deserialize = "'de: 'a"))]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalFacts<'a> {
     /// Differs wherever anything below differs. Never 0.
-    #[serde(deserialize_with = "lenient::int")]
     pub version: i64,
     /// The facts are those that the filter has; nothing below is set.
-    #[serde(deserialize_with = "lenient::flag")]
     pub unchanged: bool,
     /// Version of the agent's engine: a filter with another one asks about every request.
     pub engine: ByteStr<'a>,
     /// The engine's virtual patches that are on.
     pub patches: Vec<ByteStr<'a>>,
     /// The policy wants to see every request.
-    #[serde(deserialize_with = "lenient::flag")]
     pub ask_always: bool,
     /// Requests with an attack are blocked at once.
-    #[serde(deserialize_with = "lenient::flag")]
     pub blocks: bool,
     /// With this status.
-    #[serde(deserialize_with = "lenient::int")]
     pub block_code: i64,
     /// Where a blocked client is sent, where the status is a redirect.
     pub location: ByteStr<'a>,
@@ -74,7 +69,6 @@ pub struct LocalFacts<'a> {
     /// Addresses and networks whose every request is to be asked about.
     pub flagged: Vec<ByteStr<'a>>,
     /// Requests that are to be asked about whoever sends them.
-    #[serde(deserialize_with = "lenient::pair_lists")]
     pub concerns: Vec<Concern<'a>>,
 }
 
@@ -92,7 +86,22 @@ impl<'a> LocalFacts<'a> {
     ///
     /// When `bytes` is not one map, or a known key has a value of an impossible type.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        decode::map(bytes)
+        let mut fields = Fields::read(bytes)?;
+        Ok(Self {
+            version: fields.int("Version")?.unwrap_or(0),
+            unchanged: fields.flag("Unchanged")?,
+            engine: fields.string("Engine")?,
+            patches: fields.strings("Patches")?,
+            ask_always: fields.flag("AskAlways")?,
+            blocks: fields.flag("Blocks")?,
+            block_code: fields.int("BlockCode")?.unwrap_or(0),
+            location: fields.string("Location")?,
+            block_signals: fields.strings("BlockSignals")?,
+            allowed: fields.strings("Allowed")?,
+            address_headers: fields.strings("AddressHeaders")?,
+            flagged: fields.strings("Flagged")?,
+            concerns: fields.pair_lists("Concerns")?,
+        })
     }
 
     /// Writes the message.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::any::Fields;
 use crate::bytestr::ByteStr;
 use crate::decode::{self, DecodeError};
 use crate::encode::Map;
@@ -230,33 +231,24 @@ impl<'a> RpcMsgIn2<'a> {
 }
 
 /// The agent's answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RpcMsgOut<'a> {
     /// 200 allows, 300 to 599 block with that status; anything else means that the request was not inspected.
-    #[serde(rename = "WAFResponse", deserialize_with = "lenient::code")]
     pub waf_response: i32,
     /// Id of the request; not empty exactly where the agent wants to hear of the response.
-    #[serde(rename = "RequestID", default)]
     pub request_id: ByteStr<'a>,
     /// Headers for the application, and for a 3xx the pair that names its Location.
-    #[serde(rename = "RequestHeaders", default, deserialize_with = "lenient::pairs")]
     pub request_headers: Vec<Pair<'a>>,
     /// Changes to the response's headers.
-    #[serde(rename = "RespActions", default, deserialize_with = "lenient::actions")]
     pub resp_actions: Vec<RespAction<'a>>,
     /// The agent wants to be asked about the response before it goes out. For our filter only.
-    #[serde(rename = "AskResponse", default, deserialize_with = "lenient::flag")]
     pub ask_response: bool,
     /// What a client that is stopped is shown in the place of the filter's own text, empty for that text. For our filter
     /// only, and only where it speaks [`PAGES`](crate::http::PAGES).
-    #[serde(rename = "Page", default)]
     pub page: ByteStr<'a>,
     /// The page's media type.
-    #[serde(rename = "PageType", default)]
     pub page_type: ByteStr<'a>,
     /// Headers that go with the page.
-    #[serde(rename = "PageHeaders", default, deserialize_with = "lenient::pairs")]
     pub page_headers: Vec<Pair<'a>>,
 }
 
@@ -267,7 +259,17 @@ impl<'a> RpcMsgOut<'a> {
     ///
     /// When `bytes` is not one map, has no `WAFResponse`, or a known key has a value of an impossible type.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        decode::map(bytes)
+        let mut fields = Fields::read(bytes)?;
+        Ok(Self {
+            waf_response: fields.code("WAFResponse")?,
+            request_id: fields.string("RequestID")?,
+            request_headers: fields.pairs("RequestHeaders")?,
+            resp_actions: fields.actions("RespActions")?,
+            ask_response: fields.flag("AskResponse")?,
+            page: fields.string("Page")?,
+            page_type: fields.string("PageType")?,
+            page_headers: fields.pairs("PageHeaders")?,
+        })
     }
 
     /// Writes the message in the form that every module reads: `WAFResponse` first and of a fixed width, no `str 8`,

@@ -84,6 +84,7 @@ fn nil_is_as_good_as_absent() {
 
 #[test]
 fn unknown_keys_of_any_value_are_ignored() {
+    let allowed = RpcMsgOut { waf_response: 200, ..RpcMsgOut::default() };
     let values: [&[u8]; 9] = [
         b"\xa0",
         b"\xc4\x01x",
@@ -97,6 +98,8 @@ fn unknown_keys_of_any_value_are_ignored() {
     ];
     for value in values {
         assert_eq!(message(&entry("PostData", value)), RpcMsgIn::default(), "{value:02x?}");
+        let verdict = [b"\x82\xabWAFResponse\xcc\xc8\xa4Else", value].concat();
+        assert_eq!(RpcMsgOut::decode(&verdict).unwrap(), allowed, "{value:02x?}");
     }
     assert_eq!(message(b"\x81\xa2\xff\xfe\x01"), RpcMsgIn::default());
     assert_eq!(message(b"\x81\xc4\x03URI\xa1/").uri, "/");

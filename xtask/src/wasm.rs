@@ -59,23 +59,26 @@ pub(crate) fn build() -> Result<PathBuf> {
 pub(crate) fn check(packages: &[&str]) -> Result<()> {
     let names = packages.iter().flat_map(|name| ["--package", name]);
     let args: Vec<&str> = ["build", "--lib"].into_iter().chain(names).collect();
-    cargo(&root()?, &Toolchain::find()?, &args).map(drop)
+    cargo(&root()?, &Toolchain::find()?, &args, &[]).map(drop)
 }
 
 fn compile(root: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
     // Beside an rlib, cargo would leave link-time optimisation out.
     let args = ["rustc", "--package", "portcullis-filter", "--lib", "--crate-type", "cdylib"];
-    Ok(cargo(root, toolchain, &args)?.join("portcullis_filter.wasm"))
+    Ok(cargo(root, toolchain, &args, &[INLINING])?.join("portcullis_filter.wasm"))
 }
 
-/// Runs cargo for the target and answers the folder of what it built.
-fn cargo(root: &Path, toolchain: &Toolchain, args: &[&str]) -> Result<PathBuf> {
+/// Runs cargo for the target, the last compiler with these flags, and answers the folder of what it built.
+fn cargo(root: &Path, toolchain: &Toolchain, args: &[&str], flags: &[&str]) -> Result<PathBuf> {
     // Two compilers never share a folder: each would undo the other's work.
     let dir = root.join("target").join(toolchain.folder());
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(args).args(["--profile", "wasm", "--target", TARGET]);
     cargo.arg("--target-dir").arg(&dir);
     toolchain.apply(&mut cargo);
+    if !flags.is_empty() {
+        cargo.arg("--").args(flags);
+    }
     let status = cargo.status().context("cannot start cargo")?;
     ensure!(status.success(), "cargo {} fails for {TARGET}: {status}", args.join(" "));
     Ok(dir.join(TARGET).join("wasm"))
@@ -85,6 +88,10 @@ fn root() -> Result<PathBuf> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as cargo xtask wasm")?;
     Ok(Path::new(&manifest).parent().context("xtask has no parent folder")?.to_path_buf())
 }
+
+/// The profile asks for small code, and that alone would leave calls in every inner loop: of what link-time optimisation
+/// sees, functions up to this size are copied to where they are called, as at `opt-level = "s"`.
+const INLINING: &str = "-Cllvm-args=-inline-threshold=50";
 
 const OUTPUT: &str = "target/wasm/filter.wasm";
 
