@@ -92,27 +92,6 @@ const LINES: u32 = Features::LINE | Features::HIGH;
 impl Anchors {
     /// Makes the tables for the words of `detectors`, done once an engine. None if the tables cannot number the words.
     pub(crate) fn new(detectors: &[Detector], roles: &Roles) -> Option<Self> {
-        let mut all: Vec<(Vec<u8>, u64, u16)> = Vec::new();
-        let mut good = u32::MAX;
-        for (index, detector) in detectors.iter().enumerate() {
-            let group = Group::of(detector, index, roles);
-            if matches!(group, Group::Bare) {
-                good &= good_as_words(detector);
-            }
-            let group = group.bits();
-            for word in detector.words {
-                all.push((word.to_ascii_lowercase().into_bytes(), 1 << index, group));
-            }
-        }
-        all.sort();
-        all.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.1 |= next.1;
-                kept.2 |= next.2;
-            }
-            same
-        });
         let mut anchors = Self {
             table: Box::new([0; HASHES]),
             starts: Vec::new(),
@@ -121,52 +100,79 @@ impl Anchors {
             marks: [0; 256],
             singles: Vec::new(),
             pairs: Vec::new(),
-            good,
+            good: u32::MAX,
         };
-        let mut hashed = Vec::new();
-        for (word, owners, groups) in &all {
-            match *word.as_slice() {
-                [] => return None,
-                [byte] => anchors.single(byte, *owners)?,
-                [first, second] => anchors.pair([first, second], *owners),
-                _ => hashed.push(anchors.longer(word, *owners, *groups)?),
+        let mut longer = Chains::default();
+        for (index, detector) in detectors.iter().enumerate() {
+            let group = Group::of(detector, index, roles);
+            if matches!(group, Group::Bare) {
+                anchors.good &= good_as_words(detector);
+            }
+            let (owner, groups) = (1 << index, group.bits());
+            for word in detector.words {
+                match *word.to_ascii_lowercase().as_bytes() {
+                    [] => return None,
+                    [byte] => anchors.single(byte, owner)?,
+                    [first, second] => anchors.pair([first, second], owner),
+                    ref word => anchors.longer(word, owner, groups, &mut longer)?,
+                }
             }
         }
-        hashed.sort_by_key(|&(hash, _)| hash);
-        let below = |hash: usize| hashed.partition_point(|&(other, _)| other < hash);
-        anchors.starts = (0..=HASHES).map(|hash| u16::try_from(below(hash)).ok()).collect::<Option<_>>()?;
-        anchors.entries = hashed.into_iter().map(|(_, entry)| entry).collect();
+        for hash in 0..HASHES {
+            anchors.starts.push(u16::try_from(anchors.entries.len()).ok()?);
+            anchors.entries.extend(longer.of(hash).map(|link| link.entry));
+        }
+        anchors.starts.push(u16::try_from(anchors.entries.len()).ok()?);
         Some(anchors)
     }
 
-    fn single(&mut self, byte: u8, owners: u64) -> Option<()> {
+    fn single(&mut self, byte: u8, owner: u64) -> Option<()> {
+        let known = self.marks[usize::from(byte)] & !PAIR;
+        if known != 0 {
+            *self.singles.get_mut(known.trailing_zeros() as usize)? |= owner;
+            return Some(());
+        }
         let bit = u32::try_from(self.singles.len()).ok().filter(|&bit| 1 << bit < PAIR)?;
         for byte in [byte, byte.to_ascii_uppercase()] {
             self.marks[usize::from(byte)] |= 1 << bit;
         }
-        self.singles.push(owners);
+        self.singles.push(owner);
         Some(())
     }
 
-    fn pair(&mut self, pair: [u8; 2], owners: u64) {
+    fn pair(&mut self, pair: [u8; 2], owner: u64) {
+        if let Some((_, owners)) = self.pairs.iter_mut().find(|(known, _)| *known == pair) {
+            *owners |= owner;
+            return;
+        }
         for byte in pair {
             self.marks[usize::from(byte)] |= PAIR;
             self.marks[usize::from(byte.to_ascii_uppercase())] |= PAIR;
         }
-        self.pairs.push((pair, owners));
+        self.pairs.push((pair, owner));
     }
 
-    fn longer(&mut self, word: &[u8], owners: u64, groups: u16) -> Option<(usize, Entry)> {
+    fn longer(&mut self, word: &[u8], owner: u64, groups: u16, chains: &mut Chains) -> Option<()> {
         let anchor = anchor(word);
         let bytes = word.get(anchor..)?;
         let window =
             bytes.iter().take(4).rev().fold(0, |window, &byte| window << 8 | u64::from(byte)) | CASES;
         let hash = hash(window);
         self.table[hash] |= groups & if bytes.len() > 3 { fourth(window) } else { u16::MAX };
+        let is_it = |entry: &Entry| self.word(entry) == Some(word);
+        if let Some(known) = chains.find(hash, is_it) {
+            known.owners |= owner;
+            return Some(());
+        }
         let from = u16::try_from(self.text.len()).ok()?;
         self.text.extend_from_slice(word);
         let (length, anchor) = (u8::try_from(word.len()).ok()?, u8::try_from(anchor).ok()?);
-        Some((hash, Entry { key: key(window), from, length, anchor, owners }))
+        chains.push(hash, Entry { key: key(window), from, length, anchor, owners: owner })
+    }
+
+    /// An entry's word, in lower case.
+    fn word(&self, entry: &Entry) -> Option<&[u8]> {
+        self.text.get(usize::from(entry.from)..)?.get(..usize::from(entry.length))
     }
 
     /// What each byte is to words of one and of two bytes.
@@ -267,11 +273,9 @@ impl Anchors {
                 if entry.key != key || entry.owners & !found == 0 {
                     continue;
                 }
-                let (from, length) = (usize::from(entry.from), usize::from(entry.length));
                 let start = (at + place).checked_sub(usize::from(entry.anchor));
-                let here = start.and_then(|start| bytes.get(start..)?.get(..length));
-                let word = self.text.get(from..from + length);
-                if let (Some(here), Some(word)) = (here, word)
+                let here = start.and_then(|start| bytes.get(start..)?.get(..usize::from(entry.length)));
+                if let (Some(here), Some(word)) = (here, self.word(entry))
                     && here.eq_ignore_ascii_case(word)
                 {
                     found |= entry.owners;
@@ -279,6 +283,51 @@ impl Anchors {
             }
         }
         found
+    }
+}
+
+/// Entries by their hash while the tables are made. (Sorting them would be simpler, and put more code into the filter than
+/// all that finds words.)
+#[derive(Default)]
+struct Chains {
+    /// The last link of each hash; empty until there is one.
+    last: Vec<u16>,
+    links: Vec<Link>,
+}
+
+struct Link {
+    entry: Entry,
+    /// The link before it of the same hash, [`Chains::NONE`] where it is the first.
+    before: u16,
+}
+
+impl Chains {
+    const NONE: u16 = u16::MAX;
+
+    fn push(&mut self, hash: usize, entry: Entry) -> Option<()> {
+        let at = u16::try_from(self.links.len()).ok().filter(|&at| at != Self::NONE)?;
+        self.last.resize(HASHES, Self::NONE);
+        let before = std::mem::replace(self.last.get_mut(hash)?, at);
+        self.links.push(Link { entry, before });
+        Some(())
+    }
+
+    fn find(&mut self, hash: usize, is_it: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
+        let mut at = self.last.get(hash).copied()?;
+        while let Some(link) = self.links.get(usize::from(at)) {
+            if is_it(&link.entry) {
+                return self.links.get_mut(usize::from(at)).map(|link| &mut link.entry);
+            }
+            at = link.before;
+        }
+        None
+    }
+
+    fn of(&self, hash: usize) -> impl Iterator<Item = &Link> {
+        let link = |at: u16| self.links.get(usize::from(at));
+        std::iter::successors(link(self.last.get(hash).copied().unwrap_or(Self::NONE)), move |it| {
+            link(it.before)
+        })
     }
 }
 

@@ -109,7 +109,7 @@ pub enum HostError {
 }
 
 /// Names a callout until its reply has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub u32);
 
 /// Names a metric.

@@ -164,9 +164,11 @@ impl Local {
 
 impl Found {
     fn of(signals: &Signals) -> Self {
-        let mut tags: Vec<Tag> = signals.iter().map(|signal| signal.tag).collect();
-        tags.sort_unstable();
-        tags.dedup();
+        if signals.is_empty() {
+            return Self::default();
+        }
+        let raised = |tag: &&Tag| signals.iter().any(|signal| signal.tag == **tag);
+        let tags: Vec<Tag> = Tag::ALL.iter().filter(raised).copied().collect();
         let attack = tags.iter().any(|tag| tag.kind() == Kind::Attack);
         let names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();
         Self { tags: names.join(","), attack: if attack { Attack::Yes } else { Attack::No } }

@@ -3,7 +3,7 @@
 //! A stream that has ended cannot wait for a reply, so its report goes into a queue that the plugin sends from at each
 //! tick, many in one call. The queue is bounded; what does not fit is dropped and counted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use portcullis_protocol::{ReportBatch, http};
@@ -36,7 +36,8 @@ pub struct Reports {
     queue: VecDeque<Report>,
     bytes: usize,
     own: Own,
-    unanswered: BTreeMap<Token, Batch>,
+    /// At most [`MAX_UNANSWERED`].
+    unanswered: Vec<(Token, Batch)>,
 }
 
 /// Requests that the filter judged by itself and has not told of.
@@ -118,7 +119,7 @@ impl Reports {
         let batch = Batch { reports: reports.len(), own };
         match call(host, config, config.scope.default_timeout(), http::REPORTS, &message.encode()) {
             Ok(token) => {
-                self.unanswered.insert(token, batch);
+                self.unanswered.push((token, batch));
                 Some(Ok(batch))
             }
             Err(error) => {
@@ -130,7 +131,8 @@ impl Reports {
 
     /// Takes down that a reply has come; the batch it belongs to, if it does.
     pub fn answered(&mut self, token: Token) -> Option<Batch> {
-        self.unanswered.remove(&token)
+        let at = self.unanswered.iter().position(|(asked, _)| *asked == token)?;
+        Some(self.unanswered.swap_remove(at).1)
     }
 
     /// The agent did not take a batch: its reports are lost, its numbers are not.

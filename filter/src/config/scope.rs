@@ -1,6 +1,5 @@
 //! Which profile a request has: by its host and path, the most specific entry first.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -13,7 +12,8 @@ use crate::headers::{is_plain_path, without_port};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     default: Rc<Profile>,
-    named: BTreeMap<String, Rc<Profile>>,
+    /// In the order of their names.
+    named: Vec<(String, Rc<Profile>)>,
     /// The most specific first.
     entries: Vec<Entry>,
 }
@@ -44,7 +44,7 @@ impl Scope {
         profiles: Option<&Value>,
         scope: Option<&Value>,
     ) -> Self {
-        let mut named = BTreeMap::new();
+        let mut read = Self::default();
         let objects = profiles.and_then(|value| reader.object("profiles", value));
         for (name, value) in objects.into_iter().flatten() {
             let mut profile = default.clone();
@@ -55,12 +55,16 @@ impl Scope {
                     reader.unknown(&format!("{prefix}{key}"));
                 }
             }
-            named.insert(name.clone(), Rc::new(profile));
+            if let Err(at) = read.place(name) {
+                read.named.insert(at, (name.clone(), Rc::new(profile)));
+            }
         }
         let mut off = default.clone();
         off.inspection = Inspection::Off;
-        named.entry(OFF.to_owned()).or_insert_with(|| Rc::new(off));
-        let mut read = Self { default: Rc::new(default), named, entries: Vec::new() };
+        if let Err(at) = read.place(OFF) {
+            read.named.insert(at, (OFF.to_owned(), Rc::new(off)));
+        }
+        read.default = Rc::new(default);
         let list = scope.map(|value| reader.list("scope", value)).unwrap_or_default();
         for (index, value) in list.iter().enumerate() {
             let name = format!("scope[{index}]");
@@ -68,13 +72,11 @@ impl Scope {
                 read.entry(reader, &name, map);
             }
         }
-        // A stable sort: of two entries that say the same, the first stands.
-        read.entries.sort_by_key(|entry| std::cmp::Reverse((entry.host.weight(), entry.path.len())));
         read
     }
 
     fn entry(&mut self, reader: &mut Reader, name: &str, map: &serde_json::Map<String, Value>) {
-        let known = map.get("profile").map(|value| (value, value.as_str().and_then(|it| self.named.get(it))));
+        let known = map.get("profile").map(|value| (value, value.as_str().and_then(|it| self.named(it))));
         let mut profile = match known {
             None => Profile::clone(&self.default),
             Some((_, Some(profile))) => Profile::clone(profile),
@@ -109,14 +111,17 @@ impl Scope {
         }
         // An entry that cannot say where it holds would hold everywhere.
         if usable {
-            self.entries.push(Entry { host, path, profile: Rc::new(profile) });
+            let entry = Entry { host, path, profile: Rc::new(profile) };
+            // Behind its equals: of two entries that say the same, the first stands.
+            let at = self.entries.partition_point(|other| other.weight() >= entry.weight());
+            self.entries.insert(at, entry);
         }
     }
 
     /// All profiles, those in no entry included.
     pub fn profiles(&self) -> impl Iterator<Item = &Rc<Profile>> {
         let entries = self.entries.iter().map(|entry| &entry.profile);
-        std::iter::once(&self.default).chain(self.named.values()).chain(entries)
+        std::iter::once(&self.default).chain(self.named.iter().map(|(_, profile)| profile)).chain(entries)
     }
 
     /// The profile of what no entry speaks of.
@@ -136,7 +141,12 @@ impl Scope {
 
     /// The profile of this name.
     pub fn named(&self, name: &str) -> Option<&Rc<Profile>> {
-        self.named.get(name)
+        self.named.get(self.place(name).ok()?).map(|(_, profile)| profile)
+    }
+
+    /// Where the profile of this name stands, or where it would.
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.named.binary_search_by(|(known, _)| known.as_str().cmp(name))
     }
 
     /// The profile of a request.
@@ -156,6 +166,13 @@ impl Scope {
         let candidates = at_host.map(|entry| &entry.profile).chain([&self.default]);
         let mut inspecting = candidates.filter(|profile| profile.inspection == Inspection::On);
         inspecting.next().unwrap_or(&self.default)
+    }
+}
+
+impl Entry {
+    /// How specific it is.
+    fn weight(&self) -> ((u8, usize), usize) {
+        (self.host.weight(), self.path.len())
     }
 }
 

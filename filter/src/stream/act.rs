@@ -153,13 +153,11 @@ impl Stream {
 
     /// Takes away what only the agent may tell the application, whatever becomes of the request.
     pub(super) fn strip_forged(&self, host: &impl Host, headers: &Headers) {
-        let mut forged: Vec<&[u8]> =
-            headers.iter().map(|(name, _)| name).filter(|name| verdict::is_reserved(name)).collect();
+        let forged = headers.iter().map(|(name, _)| name).filter(|name| verdict::is_reserved(name));
+        let forged = once_each(forged);
         if forged.is_empty() {
             return;
         }
-        forged.sort_unstable();
-        forged.dedup();
         self.count(Counter::Forged);
         for name in forged {
             self.check(host.remove_request_header(name));
@@ -169,15 +167,13 @@ impl Stream {
     /// Takes away from trailers what only the agent or only headers may tell the application, which may read both alike, and
     /// answers what is left.
     pub(super) fn admit(&self, host: &impl Host, trailers: &Headers) -> Headers {
-        let (mut refused, left): (Vec<_>, Vec<_>) = trailers
+        let (refused, left): (Vec<_>, Vec<_>) = trailers
             .iter()
             .partition(|(name, _)| verdict::is_reserved(name) || headers::is_for_headers(name));
         if refused.iter().any(|(name, _)| verdict::is_reserved(name)) {
             self.count(Counter::Forged);
         }
-        refused.sort_unstable();
-        refused.dedup_by_key(|(name, _)| *name);
-        for (name, _) in refused {
+        for name in once_each(refused.into_iter().map(|(name, _)| name)) {
             self.check(host.remove_request_trailer(name));
         }
         if left.is_empty() { Headers::default() } else { Headers::from_pairs(&left) }
@@ -240,6 +236,17 @@ impl Stream {
             self.check(host.reset());
         }
     }
+}
+
+/// The names without those that a name before them repeats. Hosts bound how many headers there are.
+fn once_each<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
+    let mut once = Vec::new();
+    for name in names {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    once
 }
 
 /// What a client is told beside a status.

@@ -199,7 +199,7 @@ fn asks_at_trailers_which_end_a_body() {
     ]);
     assert_eq!(stream.on_request_trailers(&mock), Flow::Hold);
     let deeds = mock.deeds();
-    let removed = ["Content-Length", "x-forwarded-for", "x_sigsci_tags"]
+    let removed = ["x_sigsci_tags", "Content-Length", "x-forwarded-for"]
         .map(|name| Deed::RemoveTrailer(name.to_owned()));
     assert_eq!(deeds[..3], removed);
     let Deed::Call(_, sent) = &deeds[3] else { panic!("{deeds:?}") };

@@ -1,9 +1,10 @@
 //! The root context and the streams.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use foldhash::fast::FixedState;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
@@ -20,10 +21,14 @@ thread_local! {
 
 #[derive(Default)]
 struct Live {
-    streams: BTreeMap<u32, Rc<RefCell<Stream>>>,
-    plugins: BTreeMap<u32, Rc<Plugin>>,
-    waiting: BTreeMap<Token, u32>,
+    streams: Numbered<u32, Rc<RefCell<Stream>>>,
+    /// As many as the proxy has filters in this VM, which are few.
+    plugins: Vec<(u32, Rc<Plugin>)>,
+    waiting: Numbered<Token, u32>,
 }
+
+/// By numbers that the host gives one after the other, so that nobody can choose them.
+type Numbered<K, V> = HashMap<K, V, FixedState>;
 
 /// Tells the dispatcher how to make the root context, which makes the streams.
 pub(super) fn register() {
@@ -70,8 +75,11 @@ pub(super) fn on_reply(context: u32, token: Token, shape: ReplyShape) {
 }
 
 fn on_report_reply(context: u32, token: Token, shape: ReplyShape) {
-    let plugin = LIVE.try_with(|live| live.try_borrow().ok()?.plugins.get(&context).cloned()).ok().flatten();
-    if let Some(plugin) = plugin {
+    let plugin = |live: &RefCell<Live>| {
+        let live = live.try_borrow().ok()?;
+        live.plugins.iter().find(|(id, _)| *id == context).map(|(_, plugin)| Rc::clone(plugin))
+    };
+    if let Some(plugin) = LIVE.try_with(plugin).ok().flatten() {
         plugin.on_reply(&WasmHost, token, shape);
     }
 }
@@ -108,7 +116,10 @@ impl Context for Root {}
 impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
         self.plugin = Rc::new(Plugin::configure(&WasmHost, &self.plugin));
-        change_live(|live| drop(live.plugins.insert(self.id, Rc::clone(&self.plugin))));
+        change_live(|live| {
+            live.plugins.retain(|(id, _)| *id != self.id);
+            live.plugins.push((self.id, Rc::clone(&self.plugin)));
+        });
         true
     }
 
@@ -130,7 +141,7 @@ impl RootContext for Root {
 impl Drop for Root {
     fn drop(&mut self) {
         self.plugin.end(&WasmHost);
-        change_live(|live| drop(live.plugins.remove(&self.id)));
+        change_live(|live| live.plugins.retain(|(id, _)| *id != self.id));
     }
 }
 
