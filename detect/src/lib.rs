@@ -32,7 +32,6 @@ mod request;
 mod roles;
 mod scan;
 mod signal;
-mod table;
 mod value;
 
 pub use crate::budget::Budgets;

@@ -1,5 +1,22 @@
 //! Data files as constant arrays: a line an entry, `#` starts a comment line.
 
+use crate::scan::same;
+
+/// The entries of a data file beside the source, as a constant `&[&str]`.
+macro_rules! list {
+    ($file:literal) => {{
+        const TEXT: &str = include_str!($file);
+        const ENTRIES: [&str; $crate::lists::count(TEXT)] = $crate::lists::lines(TEXT);
+        &ENTRIES
+    }};
+}
+pub(crate) use list;
+
+/// Whether `word`, in any case, is one of `entries`, which are short lists: each is compared.
+pub(crate) fn holds(entries: &[&str], word: &[u8]) -> bool {
+    entries.iter().any(|entry| same(entry.as_bytes(), word))
+}
+
 /// How many entries `text` has.
 pub(crate) const fn count(text: &str) -> usize {
     let bytes = text.as_bytes();

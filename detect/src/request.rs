@@ -1,5 +1,7 @@
 //! What the engine is given: a request or a response as the caller received it, borrowed, not decoded.
 
+use crate::scan;
+
 /// One header, in the order and spelling in which it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
@@ -62,7 +64,7 @@ impl<'a> Request<'a> {
     pub fn header_values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.headers
             .iter()
-            .filter(move |header| header.name.eq_ignore_ascii_case(name.as_bytes()))
+            .filter(move |header| scan::same(header.name, name.as_bytes()))
             .map(|header| header.value)
     }
 }

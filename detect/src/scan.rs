@@ -107,22 +107,52 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
     }
 }
 
-/// Where `needle` stands first in `bytes`. For needles with a byte that is rare in text: it is looked for by that byte,
-/// which for short texts beats making a searcher.
-#[inline]
+/// Whether both are the same in any case. Made for names, most of which differ in length.
+#[inline(always)]
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.eq_ignore_ascii_case(other)
+}
+
+/// Where `needle` stands first in `bytes`; nowhere where it is empty. It is looked for by the byte of it that is rarest in
+/// text, which for texts as short as most are beats making a searcher. Linear in `bytes` but for needles that repeat
+/// themselves.
 pub(crate) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    let rare = needle.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(0);
+    let rare = rarest(needle);
     let &byte = needle.get(rare)?;
-    let mut at = 0;
+    let mut at = rare;
     loop {
         at += memchr::memchr(byte, bytes.get(at..)?)?;
-        if let Some(start) = at.checked_sub(rare)
-            && bytes.get(start..).is_some_and(|rest| rest.starts_with(needle))
-        {
-            return Some(start);
+        if bytes.get(at - rare..).is_some_and(|rest| rest.starts_with(needle)) {
+            return Some(at - rare);
         }
         at += 1;
     }
+}
+
+/// Where `needle` stands in `bytes`, each place behind the end of the one before it.
+pub(crate) fn find_all<'b>(bytes: &'b [u8], needle: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let at = from + find(bytes.get(from..)?, needle)?;
+        from = at + needle.len();
+        Some(at)
+    })
+}
+
+/// Which byte of `needle` is rare in text: the first one that is no letter or digit, else the rarest letter.
+fn rarest(needle: &[u8]) -> usize {
+    const COMMON: &[u8] = b"umcdlrhsnioate";
+    let common = |byte: &u8| COMMON.iter().position(|common| common == byte).map_or(0, |at| at + 1);
+    let other = needle.iter().position(|byte| !byte.is_ascii_alphanumeric());
+    other.unwrap_or_else(|| {
+        let (mut best, mut rare) = (usize::MAX, 0);
+        for (at, byte) in needle.iter().enumerate() {
+            if common(byte) < best {
+                (best, rare) = (common(byte), at);
+            }
+        }
+        rare
+    })
 }
 
 /// Where either of two bytes stands first in `bytes`; made for what is mostly short.

@@ -7,12 +7,10 @@
 //!
 //! False-positive risk: hardly any; forms do not name fields so. Vectors: `vectors/prototype`.
 
-use memchr::memmem;
-
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::features::Features;
-use crate::scan::starts_with_ignore_case;
+use crate::scan::{self, starts_with_ignore_case};
 use crate::signal::Tag;
 use crate::value::{Finding, Part, Value};
 
@@ -27,7 +25,7 @@ pub(crate) const DETECTOR: Detector = Detector {
 fn inspect(value: &Value<'_>, _steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
     let is_name = value.field.part == Part::Name;
-    let proto = memmem::find_iter(bytes, PROTO).find(|&at| is_key(bytes, at, at + PROTO.len(), is_name));
+    let proto = scan::find_all(bytes, PROTO).find(|&at| is_key(bytes, at, at + PROTO.len(), is_name));
     let span = match proto {
         Some(at) => at..at + PROTO.len(),
         None => constructor(bytes, is_name)?,
@@ -37,7 +35,7 @@ fn inspect(value: &Value<'_>, _steps: &mut Steps) -> Option<Finding> {
 
 /// `constructor` whose member `prototype` follows as a path: `[constructor][prototype]`, `constructor.prototype`.
 fn constructor(bytes: &[u8], is_name: bool) -> Option<std::ops::Range<usize>> {
-    memmem::find_iter(bytes, CONSTRUCTOR).find_map(|at| {
+    scan::find_all(bytes, CONSTRUCTOR).find_map(|at| {
         let after = at + CONSTRUCTOR.len();
         let rest = bytes.get(after..)?;
         let joint =

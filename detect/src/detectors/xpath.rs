@@ -9,12 +9,10 @@
 //!
 //! False-positive risk: configuration of scrapers that count elements. Vectors: `vectors/xpath`.
 
-use memchr::memmem;
-
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::features::Features;
-use crate::scan::Cursor;
+use crate::scan::{self, Cursor};
 use crate::signal::Tag;
 use crate::value::{Finding, Value};
 
@@ -101,7 +99,7 @@ type Place = (&'static str, usize, usize);
 
 /// `axis::test`, where the test or what stands before it is XPath's alone.
 fn axis(bytes: &[u8], steps: &mut Steps) -> Option<Place> {
-    for at in memmem::find_iter(bytes, b"::") {
+    for at in scan::find_all(bytes, b"::") {
         if !steps.take(1) {
             return None;
         }

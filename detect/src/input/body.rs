@@ -9,6 +9,7 @@ use crate::input::json::End;
 use crate::input::sniff::{self, Kind};
 use crate::input::{charset, document, multipart, pairs, protobuf, xml};
 use crate::request::Request;
+use crate::scan;
 use crate::signal::{Location, Tag};
 use crate::value::{Field, Part, Wire};
 
@@ -55,7 +56,7 @@ fn inflate<'a>(bytes: &'a [u8], codings: &[u8], cut: Cut, inspection: &mut Inspe
     let budgets = inspection.budgets();
     let by_ratio = bytes.len().saturating_mul(budgets.inflate_ratio).max(SMALLEST_CAP);
     let cap = budgets.inflated_bytes.min(by_ratio);
-    let declared = !codings.is_empty() && !codings.eq_ignore_ascii_case(b"identity");
+    let declared = !codings.is_empty() && !scan::same(codings, b"identity");
     let sniffed = Coding::sniffed(bytes);
     if (declared || sniffed.is_some()) && !inspection.may_inflate() {
         return Cow::Borrowed(b"");
@@ -139,7 +140,7 @@ impl Source<'_> {
     fn walk_as_sent(&self, inspection: &mut Inspection<'_>) {
         let shown = sniff::looks(self.bytes, inspection.budgets().depth);
         let named = multipart::boundary(self.content_type);
-        if shown.is_some() || named.is_some_and(|named| memchr::memmem::find(self.bytes, named).is_some()) {
+        if shown.is_some() || named.is_some_and(|named| scan::find(self.bytes, named).is_some()) {
             return self.walk(inspection);
         }
         for run in self.plain_runs(SHORTEST_PAIR) {
@@ -192,9 +193,7 @@ impl Source<'_> {
     fn multipart(&self, inspection: &mut Inspection<'_>) {
         let named = multipart::boundary(self.content_type);
         let shown = multipart::sniffed_boundary(self.bytes);
-        let Some(boundary) =
-            named.filter(|named| memchr::memmem::find(self.bytes, named).is_some()).or(shown)
-        else {
+        let Some(boundary) = named.filter(|named| scan::find(self.bytes, named).is_some()).or(shown) else {
             inspection.note(Tag::MalformedData, Location::Post, multipart::Oddity::NoBoundary.as_str(), b"");
             return match sniff::looks(self.bytes, inspection.budgets().depth) {
                 Some(kind @ (Kind::Form | Kind::Json | Kind::Xml)) => self.as_kind(kind, inspection),
@@ -227,8 +226,8 @@ impl Source<'_> {
             inspection.field(&Field { part: Part::FileName, raw, ..field });
         }
         let decoded = match section.encoding {
-            encoding if encoding.eq_ignore_ascii_case(b"base64") => decode::base64(section.content),
-            encoding if encoding.eq_ignore_ascii_case(b"quoted-printable") => {
+            encoding if scan::same(encoding, b"base64") => decode::base64(section.content),
+            encoding if scan::same(encoding, b"quoted-printable") => {
                 Some(decode::quoted_printable(section.content))
             }
             _ => None,

@@ -1,9 +1,9 @@
 //! GraphQL: a lexer and what can be said of a document without its schema.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::engine::Inspection;
-use crate::scan::Cursor;
+use crate::scan::{self, Cursor};
 use crate::signal::{Location, Tag};
 use crate::value::{Field, Part};
 
@@ -235,7 +235,7 @@ impl<'a> Lexer<'a> {
 
     fn string(&mut self) -> Option<Token<'a>> {
         if self.cursor.eat(b"\"\"\"") {
-            let end = memmem::find(self.cursor.rest(), b"\"\"\"")?;
+            let end = scan::find(self.cursor.rest(), b"\"\"\"")?;
             let text = self.cursor.rest().get(..end)?;
             self.cursor.skip(end + 3);
             return Some(Token::String(text));

@@ -4,6 +4,7 @@ use crate::decode;
 use crate::engine::Inspection;
 use crate::input::{document, grammar, pairs, target};
 use crate::request::{Header, Request};
+use crate::scan;
 use crate::signal::Location;
 use crate::value::{Field, Part, Wire};
 
@@ -82,7 +83,7 @@ enum Known {
 
 impl Known {
     fn of(name: &[u8]) -> Self {
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        let is = |known: &str| scan::same(name, known.as_bytes());
         match name.first().map(u8::to_ascii_lowercase) {
             Some(b'c') if is("cookie") => Self::Cookie,
             Some(b'r') if is("referer") => Self::Referer,

@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
-use crate::scan::starts_with_ignore_case;
+use crate::scan::{self, starts_with_ignore_case};
 
 /// One part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,9 +74,8 @@ pub(crate) fn walk<'a>(body: &'a [u8], boundary: &[u8], parts: usize, visit: &mu
     let mut delimiter = Vec::with_capacity(boundary.len() + 2);
     delimiter.extend_from_slice(b"--");
     delimiter.extend_from_slice(boundary);
-    let finder = memmem::Finder::new(&delimiter);
     let mut seen = 0_usize;
-    let mut rest = match next_delimiter(body, &finder) {
+    let mut rest = match next_delimiter(body, &delimiter) {
         None => return visit(Event::Odd(Oddity::NoBoundary)),
         Some((before, rest)) => {
             if !before.trim_ascii().is_empty() {
@@ -96,7 +95,7 @@ pub(crate) fn walk<'a>(body: &'a [u8], boundary: &[u8], parts: usize, visit: &mu
             return visit(Event::Odd(Oddity::TooMany));
         }
         seen += 1;
-        let (content, next) = match next_delimiter(rest, &finder) {
+        let (content, next) = match next_delimiter(rest, &delimiter) {
             Some((content, next)) => (content, Some(next)),
             None => (rest, None),
         };
@@ -120,22 +119,22 @@ pub(crate) fn sniffed_boundary(body: &[u8]) -> Option<&[u8]> {
     let end = memchr(b'\n', line.get(..line.len().min(260))?)?;
     let boundary = line.get(..end)?.trim_ascii_end();
     let head = line.get(end..)?;
-    let named = memmem::find(head.get(..head.len().min(512))?, b":").is_some();
+    let named = scan::find(head.get(..head.len().min(512))?, b":").is_some();
     (named && !boundary.is_empty() && boundary.iter().all(|byte| (b' '..0x7f).contains(byte)))
         .then_some(boundary)
 }
 
 /// What stands before the next delimiter line and after it.
-fn next_delimiter<'a>(bytes: &'a [u8], finder: &memmem::Finder<'_>) -> Option<(&'a [u8], &'a [u8])> {
+fn next_delimiter<'a>(bytes: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     // Only at the start of a line is it a delimiter.
     let mut from = 0;
-    while let Some(n) = finder.find(bytes.get(from..)?) {
+    while let Some(n) = scan::find(bytes.get(from..)?, delimiter) {
         let at = from + n;
         let before = bytes.get(..at)?;
         if before.is_empty() || before.ends_with(b"\n") {
             let before = before.strip_suffix(b"\n").unwrap_or(before);
             let before = before.strip_suffix(b"\r").unwrap_or(before);
-            return Some((before, bytes.get(at + finder.needle().len()..)?));
+            return Some((before, bytes.get(at + delimiter.len()..)?));
         }
         from = at + 1;
     }
@@ -149,7 +148,7 @@ fn section<'a>(part: &'a [u8], visit: &mut dyn FnMut(Event<'a>)) {
     if !line.trim_ascii().is_empty() {
         visit(Event::Odd(Oddity::BadHead));
     }
-    let (head, content) = match (memmem::find(part, b"\r\n\r\n"), memmem::find(part, b"\n\n")) {
+    let (head, content) = match (scan::find(part, b"\r\n\r\n"), scan::find(part, b"\n\n")) {
         _ if part.starts_with(b"\r\n") => (&part[..0], part.get(2..).unwrap_or_default()),
         (Some(crlf), lf) if lf.is_none_or(|lf| crlf < lf) => {
             (part.get(..crlf).unwrap_or_default(), part.get(crlf + 4..).unwrap_or_default())
@@ -268,7 +267,7 @@ fn quoted_end(inner: &[u8], quote: u8) -> usize {
 }
 
 fn unquote(value: &[u8]) -> Cow<'_, [u8]> {
-    if memmem::find(value, b"\\\"").is_none() {
+    if scan::find(value, b"\\\"").is_none() {
         return Cow::Borrowed(value);
     }
     let mut out = Vec::with_capacity(value.len());

@@ -63,14 +63,19 @@ pub(crate) fn walk(list: &[u8], syntax: Syntax, location: Location, inspection: 
 /// Hands on the value of a pair whose `=` was encoded with the rest (`name%3Dvalue`), as clients do that encode a body
 /// twice; the whole piece has been handed on already.
 fn encoded_pair(piece: &[u8], field: &Field<'_>, inspection: &mut Inspection<'_>) {
-    let place = memchr::memmem::find(piece, b"%3D").or_else(|| memchr::memmem::find(piece, b"%3d"));
-    let Some((name, rest)) = place.and_then(|at| piece.split_at_checked(at)) else { return };
-    if let Some(raw) = rest.get(b"%3D".len()..)
+    let equals =
+        |at: &usize| piece.get(*at..).and_then(|rest| rest.first_chunk()).is_some_and(is_encoded_equals);
+    let Some(at) = memchr::memchr_iter(b'%', piece).find(equals) else { return };
+    if let (Some(name), Some(raw)) = (piece.get(..at), piece.get(at + 3..))
         && !name.is_empty()
         && is_name(name)
     {
         inspection.field(&Field { name, raw, ..*field });
     }
+}
+
+fn is_encoded_equals(three: &[u8; 3]) -> bool {
+    matches!(three, b"%3D" | b"%3d")
 }
 
 /// The value that has not been handed on yet: pieces without a name may still join it.

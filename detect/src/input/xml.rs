@@ -3,9 +3,9 @@
 //! It resolves nothing. Character references stay as they are, since decoding undoes them; declarations are left to
 //! the detector that is shown the document as a whole.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
-use crate::scan::{Cursor, starts_with_ignore_case};
+use crate::scan::{self, Cursor, starts_with_ignore_case};
 use crate::value::Part;
 
 /// A piece of the document.
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
 /// What stands between `start` and `end`, and the length with both; no length if `end` is missing.
 fn enclosed<'a>(rest: &'a [u8], start: usize, end: &[u8]) -> (&'a [u8], Option<usize>) {
     let inner = rest.get(start..).unwrap_or_default();
-    match memmem::find(inner, end) {
+    match scan::find(inner, end) {
         Some(at) => (inner.get(..at).unwrap_or_default(), Some(start + at + end.len())),
         None => (inner, None),
     }

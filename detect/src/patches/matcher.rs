@@ -1,7 +1,7 @@
 //! The matcher of virtual patches: `place operator text`, joined by ` & `.
 
 use crate::request::{Header, Request};
-use crate::scan::hex_digit;
+use crate::scan::{self, hex_digit};
 
 /// Percent decoding is undone this often before matching.
 const ROUNDS: usize = 3;
@@ -98,7 +98,7 @@ impl Test {
     fn holds(self, text: &[u8]) -> bool {
         match self {
             Self::Is(word) => text == word.as_bytes(),
-            Self::Has(word) => memchr::memmem::find(text, word.as_bytes()).is_some(),
+            Self::Has(word) => scan::find(text, word.as_bytes()).is_some(),
             Self::Ends(word) => text.ends_with(word.as_bytes()),
             Self::Longer(length) => text.len() > length,
             Self::Present => true,

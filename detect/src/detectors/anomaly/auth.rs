@@ -6,7 +6,7 @@
 use crate::decode;
 use crate::engine::Inspection;
 use crate::request::Request;
-use crate::scan::starts_with_ignore_case;
+use crate::scan::{self, starts_with_ignore_case};
 use crate::signal::{Location, Tag};
 
 /// User and password as shipped.
@@ -64,5 +64,5 @@ fn unsigned(token: &[u8]) -> bool {
     let Some(header) = header.get(..header.len().min(512)).and_then(decode::base64) else { return false };
     let plain: Vec<u8> =
         header.iter().filter(|byte| !byte.is_ascii_whitespace()).map(u8::to_ascii_lowercase).collect();
-    memchr::memmem::find(&plain, b"\"alg\":\"none\"").is_some() || signature.is_empty()
+    scan::find(&plain, b"\"alg\":\"none\"").is_some() || signature.is_empty()
 }

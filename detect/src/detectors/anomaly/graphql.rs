@@ -5,6 +5,7 @@
 
 use crate::engine::Inspection;
 use crate::request::Request;
+use crate::scan;
 use crate::signal::{Location, Tag};
 
 /// What such pages are called.
@@ -35,7 +36,7 @@ pub(super) fn inspect(request: &Request<'_>, inspection: &mut Inspection<'_>) {
     }
     let from = ["referer", "origin"].into_iter().flat_map(|name| request.header_values(name));
     for value in from {
-        let hosted = HOSTED.iter().any(|host| crate::scan::starts_with_ignore_case(value, host));
+        let hosted = HOSTED.iter().any(|host| scan::starts_with_ignore_case(value, host));
         if hosted || is_page(value) {
             inspection.note(Tag::GraphqlIde, Location::Header, "GRAPHQL-IDE", value);
             return;
@@ -47,13 +48,12 @@ pub(super) fn inspect(request: &Request<'_>, inspection: &mut Inspection<'_>) {
 fn is_page(target: &[u8]) -> bool {
     let end = target.iter().position(|byte| matches!(byte, b'?' | b'#' | b';')).unwrap_or(target.len());
     let path = target.get(..end).unwrap_or_default();
-    let path = crate::scan::find(path, b"://").map_or(path, |at| path.get(at + 3..).unwrap_or_default());
+    let path = scan::find(path, b"://").map_or(path, |at| path.get(at + 3..).unwrap_or_default());
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let mut segments = path.rsplit(|&byte| byte == b'/');
     let last = segments.next().unwrap_or_default();
-    let last =
-        if last.eq_ignore_ascii_case(b"index.html") { segments.next().unwrap_or_default() } else { last };
+    let last = if scan::same(last, b"index.html") { segments.next().unwrap_or_default() } else { last };
     let last = last.strip_suffix(b".html").unwrap_or(last);
     // A page needs a path before its name: `playground` alone is a host.
-    segments.next().is_some() && PAGES.iter().any(|page| last.eq_ignore_ascii_case(page))
+    segments.next().is_some() && PAGES.iter().any(|page| scan::same(last, page))
 }

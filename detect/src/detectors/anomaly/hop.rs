@@ -5,6 +5,7 @@
 
 use crate::engine::Inspection;
 use crate::request::Request;
+use crate::scan;
 use crate::signal::{Location, Tag};
 
 /// Headers that `Connection` must not name: dropping them changes what the next hop reads.
@@ -25,7 +26,7 @@ pub(super) fn inspect(request: &Request<'_>, inspection: &mut Inspection<'_>) {
     let mut odd = |detector, value: &[u8]| inspection.note(Tag::Bhh, Location::Header, detector, value);
     for header in request.headers {
         let (name, value) = (header.name, header.value.trim_ascii());
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        let is = |known: &[u8]| scan::same(name, known);
         if is(b"content-length") {
             if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
                 odd("HOP-LENGTH", header.value);
@@ -60,15 +61,15 @@ fn is_coding(value: &[u8]) -> bool {
     let known = [&b"chunked"[..], b"gzip", b"x-gzip", b"deflate", b"compress", b"trailers"];
     let plain = value.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-, ".contains(&byte));
     let tokens = || value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    let chunked = tokens().filter(|token| token.eq_ignore_ascii_case(b"chunked")).count();
+    let chunked = tokens().filter(|token| scan::same(token, b"chunked")).count();
     plain
         && chunked == 1
-        && tokens().next_back().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
-        && tokens().all(|token| known.iter().any(|known| token.eq_ignore_ascii_case(known)))
+        && tokens().next_back().is_some_and(|last| scan::same(last, b"chunked"))
+        && tokens().all(|token| known.iter().any(|known| scan::same(token, known)))
 }
 
 fn drops(token: &[u8]) -> bool {
-    KEPT.iter().any(|kept| token.eq_ignore_ascii_case(kept))
+    KEPT.iter().any(|kept| scan::same(token, kept))
 }
 
 /// Whether `name` is a framing header with something strewn in, as `Transfer_Encoding` or `Content-Length `.

@@ -13,6 +13,7 @@ mod tls;
 use crate::detectors::tools;
 use crate::engine::Inspection;
 use crate::request::{Request, Response};
+use crate::scan;
 use crate::signal::{Location, Tag};
 
 /// Headers that must stand once.
@@ -24,14 +25,14 @@ pub(crate) fn inspect_request(request: &Request<'_>, inspection: &mut Inspection
     let mut seen = [0_usize; ONCE.len()];
     let mut agent = None;
     for header in request.headers {
-        let once = ONCE.iter().position(|name| header.name.eq_ignore_ascii_case(name));
+        let once = ONCE.iter().position(|name| scan::same(header.name, name));
         if let Some(count) = once.and_then(|at| seen.get_mut(at)) {
             *count += 1;
             if *count == 2 {
                 inspection.note(Tag::DuplicateHeaders, Location::Header, "DUPLICATE-HEADER", header.name);
             }
         }
-        if header.name.eq_ignore_ascii_case(b"user-agent") {
+        if scan::same(header.name, b"user-agent") {
             agent = Some(header.value);
         }
         if tools::is_tool_header(header.name) {

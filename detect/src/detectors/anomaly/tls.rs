@@ -2,6 +2,7 @@
 
 use crate::engine::Inspection;
 use crate::request::Request;
+use crate::scan;
 use crate::signal::{Location, Tag};
 
 /// Marks of ciphers without encryption, authentication or strength, as OpenSSL and IANA name them.
@@ -13,7 +14,7 @@ pub(super) fn inspect(request: &Request<'_>, inspection: &mut Inspection<'_>) {
         inspection.note(Tag::WeakTls, Location::Request, "TLS-PROTOCOL", request.tls_protocol);
     }
     let upper = request.tls_cipher.to_ascii_uppercase();
-    if CIPHERS.iter().any(|mark| memchr::memmem::find(&upper, mark).is_some()) {
+    if CIPHERS.iter().any(|mark| scan::find(&upper, mark).is_some()) {
         inspection.note(Tag::WeakTls, Location::Request, "TLS-CIPHER", request.tls_cipher);
     }
 }

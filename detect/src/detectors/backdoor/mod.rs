@@ -9,8 +9,8 @@
 
 use crate::budget::Steps;
 use crate::detectors::Detector;
+use crate::lists;
 use crate::signal::{Location, Tag};
-use crate::table;
 use crate::value::{Finding, Part, Value};
 
 /// The detector's row in the table.
@@ -21,7 +21,7 @@ pub(crate) const DETECTOR: Detector = Detector {
     inspect,
 };
 
-const SHELLS: &str = include_str!("shells.txt");
+const SHELLS: &[&str] = lists::list!("shells.txt");
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     if value.field.location != Location::Path || value.field.part != Part::Whole {
@@ -31,7 +31,7 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     for segment in value.bytes.split(|&byte| byte == b'/') {
         let file = segment.split(|&byte| byte == b';').next().unwrap_or_default();
         // Only a name with an extension can be in the table.
-        if file.contains(&b'.') && steps.take(1) && table::contains(SHELLS, file) {
+        if file.contains(&b'.') && steps.take(1) && lists::holds(SHELLS, file) {
             return Some(Finding {
                 tag: Tag::Backdoor,
                 detector: "WEB-SHELL",

@@ -1,8 +1,8 @@
 //! A command that stands in a variable: `a=nc&&$a -e sh`, `x=adduse[r];$x mallory`.
 
-use std::ops::Range;
+use crate::scan;
 
-use memchr::memmem;
+use std::ops::Range;
 
 /// Finds an assignment whose variable the next command begins with.
 pub(crate) fn find(bytes: &[u8]) -> Option<Range<usize>> {
@@ -28,7 +28,7 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Range<usize>> {
 
 /// Where `name=` begins a command in `head` and is given a word.
 fn assignment(head: &[u8], name: &[u8]) -> Option<usize> {
-    memmem::find_iter(head, name).take(16).find(|&at| {
+    scan::find_all(head, name).take(16).find(|&at| {
         let value = head.get(at + name.len()..).and_then(|rest| rest.strip_prefix(b"="));
         let before = head.get(..at).unwrap_or_default();
         let begins =

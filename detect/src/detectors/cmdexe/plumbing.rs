@@ -1,6 +1,8 @@
 //! Redirections that only a shell has a use for: bash's network files, words cut by an empty process substitution, and
 //! a value that begins by overwriting a system's file.
 
+use crate::scan;
+
 use std::ops::Range;
 
 /// Finds one of them.
@@ -11,7 +13,7 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Range<usize>> {
 /// `/dev/tcp/host/80`, which bash opens as a connection; a sentence names it without a port.
 fn network_file(bytes: &[u8]) -> Option<Range<usize>> {
     [&b"/dev/tcp/"[..], b"/dev/udp/"].into_iter().find_map(|device| {
-        memchr::memmem::find_iter(bytes, device).take(CUTS).find_map(|at| {
+        scan::find_all(bytes, device).take(CUTS).find_map(|at| {
             let opened = bytes.get(..at)?.iter().rev().take(BLANKS).find(|byte| !byte.is_ascii_whitespace());
             let rest = bytes.get(at + device.len()..)?;
             let host = rest.iter().take(LONGEST_HOST).position(|&byte| byte == b'/')?;
@@ -28,7 +30,7 @@ const BLANKS: usize = 64;
 
 /// `pi<()ng`: the substitution is empty, and the shell joins what stands around it.
 fn cut_word(bytes: &[u8]) -> Option<Range<usize>> {
-    memchr::memmem::find_iter(bytes, b"()").take(CUTS).find_map(|at| {
+    scan::find_all(bytes, b"()").take(CUTS).find_map(|at| {
         let mark = at.checked_sub(1)?;
         let letter = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_lowercase);
         let cuts = matches!(bytes.get(mark), Some(b'<' | b'>'));

@@ -44,7 +44,8 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Mark> {
                 .or_else(|| wrapper(bytes, at).map(|len| ("CODE-PHP-WRAPPER", len))),
             [b'{', ..] => starts_with_ignore_case(rest, b"{php}").then_some(("CODE-PHP-TAG", 5)),
             [b'@', b'{', b'[', inner @ ..] => {
-                let last = *last_interpolation.get_or_insert_with(|| memchr::memmem::rfind(bytes, b"]}"));
+                let last = *last_interpolation
+                    .get_or_insert_with(|| bytes.windows(2).rposition(|pair| pair == b"]}"));
                 let end = if last > Some(at + 2) { crate::scan::find(inner, b"]}") } else { None };
                 end.map(|len| ("CODE-PERL-INTERPOLATION", len + 5))
             }

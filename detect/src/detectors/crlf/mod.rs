@@ -13,9 +13,9 @@ use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::detectors::lines::{self, Break, Line};
 use crate::features::Features;
+use crate::lists;
 use crate::scan::starts_with_ignore_case;
 use crate::signal::{Location, Tag};
-use crate::table;
 use crate::value::{Field, Finding, Part, Value};
 
 /// The detector's row in the table.
@@ -27,7 +27,7 @@ pub(crate) const DETECTOR: Detector = Detector {
 };
 
 /// Response and request headers that a split would add.
-const HEADERS: &str = include_str!("header-names.txt");
+const HEADERS: &[&str] = lists::list!("header-names.txt");
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
@@ -109,7 +109,7 @@ impl<'a> Header<'a> {
     /// Whether the name is a header's and the value one that this header takes.
     fn is_known(&self) -> bool {
         let value = self.value.trim_ascii();
-        if !table::contains(HEADERS, self.name) {
+        if !lists::holds(HEADERS, self.name) {
             return starts_with_ignore_case(self.name, b"x-") && self.name.len() > 3;
         }
         match self.name.to_ascii_lowercase().as_slice() {

@@ -1,43 +1,33 @@
 //! Class names of known gadget chains, plain and inside base64.
 
-use memchr::memmem;
-
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::lists;
+use crate::scan;
 use crate::signal::Tag;
-use crate::table;
 use crate::value::{Finding, Value};
 
 /// The row for names as they are.
-pub(crate) const PLAIN: Detector = Detector {
-    name: "deser-gadgets",
-    words: &lists::lines::<{ lists::count(GADGETS) }>(GADGETS),
-    possible: |_, word| word,
-    inspect: plain,
-};
+pub(crate) const PLAIN: Detector =
+    Detector { name: "deser-gadgets", words: GADGETS, possible: |_, word| word, inspect: plain };
 
 /// The row for names inside base64.
-pub(crate) const ENCODED: Detector = Detector {
-    name: "deser-fragments",
-    words: &lists::lines::<{ lists::count(FRAGMENTS) }>(FRAGMENTS),
-    possible: |_, word| word,
-    inspect: encoded,
-};
+pub(crate) const ENCODED: Detector =
+    Detector { name: "deser-fragments", words: FRAGMENTS, possible: |_, word| word, inspect: encoded };
 
-const GADGETS: &str = include_str!("gadgets.txt");
-const FRAGMENTS: &str = include_str!("fragments.txt");
+const GADGETS: &[&str] = lists::list!("gadgets.txt");
+const FRAGMENTS: &[&str] = lists::list!("fragments.txt");
 /// Fragments shorter than this occur by chance and count only as a whole value.
 const SHORT: usize = 12;
 
 fn plain(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     // Reached only where the automaton saw one of the words.
     let lower = value.bytes.to_ascii_lowercase();
-    table::lines(GADGETS).find_map(|name| {
+    GADGETS.iter().find_map(|name| {
         if !steps.take(1 + lower.len() / 64) {
             return None;
         }
-        let start = memmem::find_iter(&lower, name).find(|&at| stands_alone(&lower, at, name))?;
+        let start = scan::find_all(&lower, name.as_bytes()).find(|&at| stands_alone(&lower, at, name))?;
         Some(Finding { tag: Tag::Deserialization, detector: "GADGET-CLASS", span: start..start + name.len() })
     })
 }
@@ -61,11 +51,11 @@ fn encoded(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let bytes = value.bytes;
     let whole = bytes.trim_ascii();
     let whole = whole.strip_suffix(b"==").or_else(|| whole.strip_suffix(b"=")).unwrap_or(whole);
-    table::lines(FRAGMENTS).find_map(|fragment| {
+    FRAGMENTS.iter().find_map(|fragment| {
         if !steps.take(1 + bytes.len() / 64) {
             return None;
         }
-        let start = memmem::find(bytes, fragment.as_bytes())?;
+        let start = scan::find(bytes, fragment.as_bytes())?;
         if fragment.len() < SHORT && whole.len() > fragment.len() + 3 {
             return None;
         }
@@ -91,7 +81,7 @@ mod tests {
     #[test]
     fn the_table_holds_each_name_at_each_alignment() {
         let mut expected = Vec::new();
-        for line in FRAGMENTS.lines().skip(2) {
+        for line in include_str!("fragments.txt").lines().skip(2) {
             if let Some(name) = line.strip_prefix("# ") {
                 let lower = name.to_ascii_lowercase();
                 let mut spellings = vec![name, lower.as_str()];
@@ -101,6 +91,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(crate::table::lines(FRAGMENTS).collect::<Vec<_>>(), expected);
+        assert_eq!(FRAGMENTS, expected);
     }
 }

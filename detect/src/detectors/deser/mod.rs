@@ -15,11 +15,10 @@ pub(crate) mod gadgets;
 mod pickle;
 mod text;
 
-use memchr::memmem;
-
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::features::Features;
+use crate::scan;
 use crate::signal::Tag;
 use crate::value::{Finding, Value};
 
@@ -104,11 +103,11 @@ fn java(value: &Value<'_>) -> Option<Place> {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
     let alone =
         |at: usize| at.checked_sub(1).and_then(|at| bytes.get(at)).is_none_or(|&byte| !is_base64(byte));
-    if let Some(at) = memmem::find_iter(bytes, b"rO0AB").find(|&at| alone(at)) {
+    if let Some(at) = scan::find_all(bytes, b"rO0AB").find(|&at| alone(at)) {
         return Some(("JAVA-BASE64", at, at + 5));
     }
     for shifted in [&b"KztAAU"[..], b"Cs7QAF"] {
-        if let Some(at) = memmem::find(bytes, shifted) {
+        if let Some(at) = scan::find(bytes, shifted) {
             return Some(("JAVA-BASE64", at, at + shifted.len()));
         }
     }
@@ -117,7 +116,7 @@ fn java(value: &Value<'_>) -> Option<Place> {
         before.is_none_or(|byte| !byte.is_ascii_hexdigit())
             && bytes.get(at + 8).is_none_or(|&byte| byte == b'7')
     };
-    let lower = |word: &[u8]| memmem::find_iter(bytes, word).find(|&at| hex(at));
+    let lower = |word: &[u8]| scan::find_all(bytes, word).find(|&at| hex(at));
     lower(b"aced0005").or_else(|| lower(b"ACED0005")).map(|at| ("JAVA-HEX", at, at + 8))
 }
 
@@ -131,12 +130,12 @@ fn dotnet(bytes: &[u8]) -> Option<Place> {
 /// A function that node-serialize would run.
 fn node(bytes: &[u8]) -> Option<Place> {
     const MARK: &[u8] = b"_$$ND_FUNC$$_";
-    memmem::find(bytes, MARK).map(|at| ("NODE-FUNCTION", at, at + MARK.len()))
+    scan::find(bytes, MARK).map(|at| ("NODE-FUNCTION", at, at + MARK.len()))
 }
 
 /// `O:8:"Class":1:{`, also with `C`, `E`, a sign before the length, or escaped quotes.
 fn php(bytes: &[u8]) -> Option<Place> {
-    memmem::find_iter(bytes, b":{").find_map(|at| {
+    scan::find_all(bytes, b":{").find_map(|at| {
         let head = bytes.get(..at)?;
         let head = strip_digits(head)?.strip_suffix(b":")?;
         let head = strip_quote(head)?;
@@ -169,6 +168,6 @@ fn is_class(byte: u8) -> bool {
 fn ruby(bytes: &[u8]) -> Option<Place> {
     const CHAINS: [&[u8]; 6] = [b"Gem::", b"ERB", b"ActiveSupport::", b"Net::", b"Kernel", b"Rack::"];
     let marshal = bytes.starts_with(b"\x04\x08");
-    let named = || CHAINS.iter().any(|class| memmem::find(bytes, class).is_some());
+    let named = || CHAINS.iter().any(|class| scan::find(bytes, class).is_some());
     (marshal && named()).then_some(("RUBY-MARSHAL", 0, 2))
 }

@@ -1,9 +1,8 @@
 //! Python pickles that call a function while they are read.
 
-use memchr::memmem;
-
 use crate::decode;
 use crate::detectors::deser::Place;
+use crate::scan;
 
 /// Modules from which a pickle takes what it calls.
 const MODULES: [&[u8]; 12] = [
@@ -43,7 +42,7 @@ fn binary(bytes: &[u8]) -> Option<Place> {
     let [0x80, 0..=5, body @ ..] = bytes else { return None };
     let calls = body.iter().any(|byte| matches!(byte, b'R' | b'o' | b'i' | 0x81));
     let names = |module: &&[u8]| {
-        memmem::find_iter(body, module).any(|at| {
+        scan::find_all(body, module).any(|at| {
             let before = at.checked_sub(1).and_then(|at| body.get(at)).copied();
             let length = before.map(usize::from) == Some(module.len());
             let after = body.get(at + module.len());

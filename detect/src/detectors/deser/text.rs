@@ -1,9 +1,7 @@
 //! Text formats that name the class to construct: YAML tags, typed JSON, XStream.
 
-use memchr::memmem;
-
 use crate::detectors::deser::Place;
-use crate::scan::{Cursor, starts_with_ignore_case};
+use crate::scan::{self, Cursor, starts_with_ignore_case};
 use crate::value::{Part, Value};
 
 /// Roots of package names that belong to the Java platform and what is usually beside it.
@@ -63,7 +61,7 @@ pub(super) fn typed(value: &Value<'_>) -> Option<Place> {
     }
     // The same in a text that is not read as JSON.
     keys.iter().find_map(|key| {
-        memmem::find_iter(class, key).find_map(|at| {
+        scan::find_all(class, key).find_map(|at| {
             let mut cursor = Cursor::new(class);
             cursor.seek(at + key.len());
             cursor.take_while(|byte| b"\"'\\: \t\r\n".contains(&byte));
@@ -81,7 +79,7 @@ pub(super) fn typed(value: &Value<'_>) -> Option<Place> {
 /// `<x serialization='custom'>` or `<dynamic-proxy>` with a handler.
 pub(super) fn xstream(bytes: &[u8]) -> Option<Place> {
     const MARKS: [&[u8]; 3] = [b"serialization='custom'", b"serialization=\"custom\"", b"<dynamic-proxy>"];
-    MARKS.iter().find_map(|mark| memmem::find(bytes, mark).map(|at| ("XSTREAM", at, at + mark.len())))
+    MARKS.iter().find_map(|mark| scan::find(bytes, mark).map(|at| ("XSTREAM", at, at + mark.len())))
 }
 
 fn platform(class: &[u8]) -> bool {

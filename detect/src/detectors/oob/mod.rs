@@ -7,32 +7,27 @@
 //!
 //! False-positive risk: web hooks set up for a test. Vectors: `vectors/oob`.
 
-use memchr::memmem;
-
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::lists;
+use crate::scan;
 use crate::signal::Tag;
-use crate::table;
 use crate::value::{Finding, Value};
 
 /// The detector's row in the table.
-pub(crate) const DETECTOR: Detector = Detector {
-    name: "oob",
-    words: &lists::lines::<{ lists::count(DOMAINS) }>(DOMAINS),
-    possible: |_, word| word,
-    inspect,
-};
+pub(crate) const DETECTOR: Detector =
+    Detector { name: "oob", words: DOMAINS, possible: |_, word| word, inspect };
 
-const DOMAINS: &str = include_str!("domains.txt");
+const DOMAINS: &[&str] = lists::list!("domains.txt");
 
 fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     let lower = value.bytes.to_ascii_lowercase();
-    table::lines(DOMAINS).find_map(|domain| {
+    DOMAINS.iter().find_map(|domain| {
         if !steps.take(1 + lower.len() / 64) {
             return None;
         }
-        let start = memmem::find_iter(&lower, domain).find(|&at| is_domain(&lower, at, domain.len()))?;
+        let start =
+            scan::find_all(&lower, domain.as_bytes()).find(|&at| is_domain(&lower, at, domain.len()))?;
         Some(Finding { tag: Tag::OobDomain, detector: "OOB-DOMAIN", span: start..start + domain.len() })
     })
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::detectors::sqli::lex::{Backslash, Lexer};
 use crate::detectors::sqli::token::{Ending, Kind, Token};
 use crate::detectors::sqli::words::Word;
-use crate::scan::starts_with_ignore_case;
+use crate::scan::{self, starts_with_ignore_case};
 use crate::value::{Field, Part};
 
 /// Finds such a value, or a delay or cast that is SQL wherever it stands.
@@ -184,7 +184,7 @@ fn takes_conditions(name: &[u8]) -> bool {
         b"captcha",
     ];
     let lower = name.to_ascii_lowercase();
-    PARTS.iter().any(|part| memchr::memmem::find(&lower, part).is_some())
+    PARTS.iter().any(|part| scan::find(&lower, part).is_some())
 }
 
 /// `and id=(`, `and kind = '`, `and deleted = 0)`: a comparison that another value or the application ends.
@@ -267,7 +267,7 @@ fn cast(bytes: &[u8]) -> Option<Range<usize>> {
     ];
     // Most values have none, and a searcher is dear to make.
     crate::scan::find(bytes, b"::")?;
-    memchr::memmem::find_iter(bytes, b"::").take(CASTS).find_map(|at| {
+    scan::find_all(bytes, b"::").take(CASTS).find_map(|at| {
         let before = at.checked_sub(1).and_then(|at| bytes.get(at))?;
         let rest = bytes.get(at + 2..)?;
         let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();

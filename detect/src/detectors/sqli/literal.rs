@@ -3,6 +3,7 @@
 use crate::detectors::sqli::lex::{Backslash, Lexer, continues_name, starts_name, take_name};
 use crate::detectors::sqli::token::{Ending, Kind};
 use crate::detectors::sqli::words::{self, Word};
+use crate::scan;
 
 impl Lexer<'_> {
     /// `12`, `1.5`, `.5`, `1e9`, `0x1F`, `0b01`, and numbers with a keyword right behind them (`1or`, `1.e0union`).
@@ -126,7 +127,7 @@ impl Lexer<'_> {
         let tag = ahead.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if ahead.eat(b"$") {
             let open = ahead.since(self.cursor.at());
-            return match memchr::memmem::find(ahead.rest(), open) {
+            return match scan::find(ahead.rest(), open) {
                 Some(length) => {
                     self.cursor = ahead;
                     self.cursor.skip(length + open.len());
@@ -174,7 +175,7 @@ impl Lexer<'_> {
                 ahead.skip(2);
                 let near = ahead.rest();
                 let near = near.get(..ORACLE_QUOTE).unwrap_or(near);
-                let length = memchr::memmem::find(near, &[close, b'\''])?;
+                let length = scan::find(near, &[close, b'\''])?;
                 ahead.skip(length + 2);
                 self.cursor = ahead;
                 Some(Kind::Text)

@@ -39,6 +39,7 @@ use crate::detectors::sqli::lex::{Backslash, Lexer};
 use crate::detectors::sqli::token::Kind;
 use crate::detectors::sqli::verdict::Prefix;
 use crate::features::Features;
+use crate::scan;
 use crate::signal::Tag;
 use crate::value::{Finding, Value};
 
@@ -238,7 +239,7 @@ fn is_version_range(bytes: &[u8]) -> bool {
     let starts = matches!(bytes, [b'>' | b'<' | b'=' | b'~' | b'^', b'=' | b'0'..=b'9', ..]);
     let range = |byte: &u8| byte.is_ascii_digit() || b".<>=~^*xX- |".contains(byte);
     let spaced = |at: usize| bytes.get(at.wrapping_sub(1)) == Some(&b' ') && bytes.get(at + 2) == Some(&b' ');
-    starts && bytes.iter().all(range) && memchr::memmem::find_iter(bytes, b"||").all(spaced)
+    starts && bytes.iter().all(range) && scan::find_all(bytes, b"||").all(spaced)
 }
 
 /// Whether the value is names and numbers with a hyphen between each two, and none of the names means anything to a

@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::lists;
 use crate::scan::hex_digit;
-use crate::table;
 
 /// Where a host lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +29,9 @@ pub(super) enum Spelling {
     Odd,
 }
 
-const METADATA_NAMES: &str = include_str!("metadata-names.txt");
-const LOOPBACK_NAMES: &str = include_str!("loopback-names.txt");
-const INNER_SUFFIXES_TEXT: &str = include_str!("inner-suffixes.txt");
-const INNER_SUFFIXES: [&str; lists::count(INNER_SUFFIXES_TEXT)] = lists::lines(INNER_SUFFIXES_TEXT);
+const METADATA_NAMES: &[&str] = lists::list!("metadata-names.txt");
+const LOOPBACK_NAMES: &[&str] = lists::list!("loopback-names.txt");
+const INNER_SUFFIXES: &[&str] = lists::list!("inner-suffixes.txt");
 /// DNS services that answer with the address written in the name.
 const WILDCARD_DNS: [&[u8]; 6] =
     [b".nip.io", b".sslip.io", b".xip.io", b".rbndr.us", b".1u.ms", b".traefik.me"];
@@ -178,10 +176,10 @@ fn name(host: &[u8]) -> (Reach, Spelling) {
     if host.eq_ignore_ascii_case(b"localhost") || ends_with(host, b".localhost") {
         return (Reach::Loopback, Spelling::Plain);
     }
-    if table::contains(METADATA_NAMES, host) {
+    if lists::holds(METADATA_NAMES, host) {
         return (Reach::Metadata, Spelling::Plain);
     }
-    if table::contains(LOOPBACK_NAMES, host) {
+    if lists::holds(LOOPBACK_NAMES, host) {
         return (Reach::Loopback, Spelling::Odd);
     }
     if INNER_SUFFIXES.iter().any(|suffix| ends_with(host, suffix.as_bytes())) {

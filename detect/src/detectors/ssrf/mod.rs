@@ -15,14 +15,12 @@
 mod host;
 mod service;
 
-use memchr::memmem;
-
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::detectors::ssrf::host::{Reach, Spelling};
-use crate::scan::starts_with_ignore_case;
+use crate::lists;
+use crate::scan::{self, starts_with_ignore_case};
 use crate::signal::{Location, Tag};
-use crate::table;
 use crate::value::{Field, Finding, Value};
 
 /// The detector's row in the table.
@@ -70,7 +68,7 @@ pub(crate) const DETECTOR: Detector = Detector {
 };
 
 /// Schemes that let a URL do what a page never asks for.
-const SCHEMES: &str = include_str!("schemes.txt");
+const SCHEMES: &[&str] = lists::list!("schemes.txt");
 /// What reading a host costs.
 const HOST_STEPS: usize = 8;
 /// The longest authority that is read.
@@ -85,7 +83,7 @@ fn inspect(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     if let Some((tag, detector, end)) = whole(bytes.get(start..).unwrap_or_default(), value) {
         return Some(Finding { tag, detector, span: start..start + end });
     }
-    for at in memmem::find_iter(bytes, b"://") {
+    for at in scan::find_all(bytes, b"://") {
         if !steps.take(HOST_STEPS) {
             return None;
         }
@@ -166,7 +164,7 @@ impl<'a> Url<'a> {
     }
 
     fn verdict(&self, place: Place) -> Option<(Tag, &'static str)> {
-        if place == Place::Whole && table::contains(SCHEMES, self.scheme) {
+        if place == Place::Whole && lists::holds(SCHEMES, self.scheme) {
             return Some((Tag::Ssrf, "SSRF-SCHEME"));
         }
         let (reach, spelling) = host::read(self.host);
@@ -270,7 +268,7 @@ fn whole(text: &[u8], Value { field, word, .. }: &Value<'_>) -> Option<(Tag, &'s
 
 /// `unix:AAA|http://inside/`: a reverse proxy's own syntax for a backend, which it may take from a query.
 fn proxied(value: &[u8]) -> Option<usize> {
-    let at = memmem::find(value, b"unix:")?;
+    let at = scan::find(value, b"unix:")?;
     let bar = at + memchr::memchr(b'|', value.get(at..)?)?;
     let backend = value.get(bar + 1..)?;
     [&b"http://"[..], b"https://", b"ajp://", b"fcgi://", b"uwsgi://"]

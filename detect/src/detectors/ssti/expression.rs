@@ -1,6 +1,6 @@
 //! What is inside a template's delimiters: a placeholder, or something that acts.
 
-use crate::scan::Cursor;
+use crate::scan::{self, Cursor};
 
 /// The idea by which an expression acts, if it does; `whole` where it is all there is of the value.
 pub(super) fn active(content: &[u8], whole: bool) -> Option<&'static str> {
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
         self.cursor.bump();
         self.literal = true;
         let hidden = COMMANDS.contains(&text) || text == b"constructor" || is_dunder(text);
-        if hidden || HIDDEN.iter().any(|hidden| memchr::memmem::find(text, hidden).is_some()) {
+        if hidden || HIDDEN.iter().any(|hidden| scan::find(text, hidden).is_some()) {
             self.named = true;
             if self.filters || text != b"system" {
                 self.found = Some("SSTI-INTERNALS");

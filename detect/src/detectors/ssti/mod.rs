@@ -14,12 +14,10 @@ mod expression;
 
 use std::ops::Range;
 
-use memchr::memmem;
-
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::features::Features;
-use crate::scan::{find, starts_with_ignore_case};
+use crate::scan::{self, find, starts_with_ignore_case};
 use crate::signal::Tag;
 use crate::value::{Finding, Part, Value};
 
@@ -198,7 +196,7 @@ fn tags(bytes: &[u8], open: &[u8], close: &[u8], steps: &mut Steps) -> Option<Hi
 /// Velocity: `#set($x=..)` and references that reach a class.
 fn directive(bytes: &[u8]) -> Option<Hit> {
     for name in [&b"#set"[..], b"#evaluate", b"#foreach", b"#if", b"#include"] {
-        let Some(at) = memmem::find(bytes, name) else { continue };
+        let Some(at) = scan::find(bytes, name) else { continue };
         let rest = bytes.get(at + name.len()..)?.trim_ascii_start();
         if !rest.starts_with(b"(") {
             continue;
@@ -211,7 +209,7 @@ fn directive(bytes: &[u8]) -> Option<Hit> {
             return Some((detector, at..at + name.len() + 1));
         }
     }
-    let class = memmem::find(bytes, b"$class.inspect").or_else(|| memmem::find(bytes, b".class.forName("))?;
+    let class = scan::find(bytes, b"$class.inspect").or_else(|| scan::find(bytes, b".class.forName("))?;
     Some(("SSTI-INTERNALS", class..class + 14))
 }
 

@@ -8,19 +8,17 @@
 //!
 //! False-positive risk: an authorised scan of one's own. Vectors: `vectors/request/tools.jsonl`.
 
-use memchr::memmem;
-
 use crate::budget::Steps;
 use crate::detectors::Detector;
 use crate::lists;
+use crate::scan;
 use crate::signal::{Location, Tag};
-use crate::table;
 use crate::value::{Finding, Part, Value};
 
 /// The row for attack tools.
 pub(crate) const AGENTS: Detector = Detector {
     name: "tools-agents",
-    words: &lists::lines::<{ lists::count(AGENT_NAMES) }>(AGENT_NAMES),
+    words: AGENT_NAMES,
     possible: |_, word| word,
     inspect: |value, steps| agent(value, steps, AGENT_NAMES, (Tag::Useragent, "TOOL-AGENT")),
 };
@@ -28,7 +26,7 @@ pub(crate) const AGENTS: Detector = Detector {
 /// The row for scanners.
 pub(crate) const SCANNERS: Detector = Detector {
     name: "tools-scanners",
-    words: &lists::lines::<{ lists::count(SCANNER_NAMES) }>(SCANNER_NAMES),
+    words: SCANNER_NAMES,
     possible: |_, word| word,
     inspect: |value, steps| agent(value, steps, SCANNER_NAMES, (Tag::Scanner, "SCANNER-AGENT")),
 };
@@ -36,7 +34,7 @@ pub(crate) const SCANNERS: Detector = Detector {
 /// The row for libraries and headless browsers.
 pub(crate) const BOTS: Detector = Detector {
     name: "tools-bots",
-    words: &lists::lines::<{ lists::count(BOT_NAMES) }>(BOT_NAMES),
+    words: BOT_NAMES,
     possible: |_, word| word,
     inspect: |value, steps| agent(value, steps, BOT_NAMES, (Tag::SuspectedBot, "PROGRAM-AGENT")),
 };
@@ -44,37 +42,31 @@ pub(crate) const BOTS: Detector = Detector {
 /// The row for site rippers.
 pub(crate) const BAD_BOTS: Detector = Detector {
     name: "tools-bad-bots",
-    words: &lists::lines::<{ lists::count(BAD_BOT_NAMES) }>(BAD_BOT_NAMES),
+    words: BAD_BOT_NAMES,
     possible: |_, word| word,
     inspect: |value, steps| agent(value, steps, BAD_BOT_NAMES, (Tag::SuspectedBadBot, "RIPPER-AGENT")),
 };
 
 /// The row for probe paths.
-pub(crate) const PROBES: Detector = Detector {
-    name: "tools-probes",
-    words: &lists::lines::<{ lists::count(PROBE_PATHS) }>(PROBE_PATHS),
-    possible: |_, word| word,
-    inspect: probe,
-};
+pub(crate) const PROBES: Detector =
+    Detector { name: "tools-probes", words: PROBE_PATHS, possible: |_, word| word, inspect: probe };
 
-const AGENT_NAMES: &str = include_str!("agents.txt");
-const SCANNER_NAMES: &str = include_str!("scanners.txt");
-const BOT_NAMES: &str = include_str!("bots.txt");
-const BAD_BOT_NAMES: &str = include_str!("bad-bots.txt");
-const PROBE_PATHS: &str = include_str!("probes.txt");
-const HEADERS: &str = include_str!("headers.txt");
+const AGENT_NAMES: &[&str] = lists::list!("agents.txt");
+const SCANNER_NAMES: &[&str] = lists::list!("scanners.txt");
+const BOT_NAMES: &[&str] = lists::list!("bots.txt");
+const BAD_BOT_NAMES: &[&str] = lists::list!("bad-bots.txt");
+const PROBE_PATHS: &[&str] = lists::list!("probes.txt");
+const HEADERS: &[&str] = lists::list!("headers.txt");
 
 /// Whether `name` is a header that an attack tool adds.
 pub(super) fn is_tool_header(name: &[u8]) -> bool {
-    matches!(name.first(), Some(b'x' | b'X' | b'a' | b'A'))
-        && name.len() > 6
-        && table::contains(HEADERS, name)
+    matches!(name.first(), Some(b'x' | b'X' | b'a' | b'A')) && name.len() > 6 && lists::holds(HEADERS, name)
 }
 
 fn agent(
     value: &Value<'_>,
     steps: &mut Steps,
-    names: &'static str,
+    names: &'static [&'static str],
     (tag, detector): (Tag, &'static str),
 ) -> Option<Finding> {
     if value.field.location != Location::UserAgent {
@@ -100,16 +92,16 @@ fn probe(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
 /// The first of `names` that stands in `bytes` the way `fits` asks. Reached only where the automaton saw one.
 fn find(
     bytes: &[u8],
-    names: &'static str,
+    names: &'static [&'static str],
     steps: &mut Steps,
     fits: impl Fn(&[u8], usize, &str) -> bool,
 ) -> Option<std::ops::Range<usize>> {
     let lower = bytes.to_ascii_lowercase();
-    table::lines(names).find_map(|name| {
+    names.iter().find_map(|name| {
         if !steps.take(1 + lower.len() / 64) {
             return None;
         }
-        let at = memmem::find_iter(&lower, name).find(|&at| fits(&lower, at, name))?;
+        let at = scan::find_all(&lower, name.as_bytes()).find(|&at| fits(&lower, at, name))?;
         Some(at..at + name.len())
     })
 }

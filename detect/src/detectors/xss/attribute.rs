@@ -5,6 +5,7 @@ use crate::detectors::xss::Hit;
 use crate::detectors::xss::css;
 use crate::detectors::xss::tag::{self, Attribute, Name};
 use crate::detectors::xss::url::Plain;
+use crate::scan;
 
 /// The idea by which `attribute` of an element runs script, if it does.
 pub(super) fn runs(attribute: &Attribute<'_>) -> Option<&'static str> {
@@ -139,7 +140,7 @@ fn is_event(name: &[u8]) -> bool {
         Some(slot) => slot.copy_from_slice(name),
         None => return false,
     }
-    line.get(..name.len() + 2).is_some_and(|line| memchr::memmem::find(EVENTS, line).is_some())
+    line.get(..name.len() + 2).is_some_and(|line| scan::find(EVENTS, line).is_some())
 }
 
 /// One name a line, a line end first.

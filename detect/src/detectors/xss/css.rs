@@ -1,7 +1,7 @@
 //! Style sheets: comments and escapes undone, then the few things in CSS that run or load script.
 
 use crate::detectors::xss::entity::Decoded;
-use crate::scan::hex_digit;
+use crate::scan::{self, hex_digit};
 
 /// Whether the style text runs script in any browser, or loads what may.
 pub(super) fn runs(style: &[u8]) -> bool {
@@ -11,11 +11,11 @@ pub(super) fn runs(style: &[u8]) -> bool {
 /// Whether a style sheet tells another host what a page holds: a selector that tests an attribute's value and a URL, or
 /// a font for single characters.
 pub(super) fn reports(style: &[u8]) -> bool {
-    let has = |needle: &[u8]| memchr::memmem::find(style, needle).is_some();
+    let has = |needle: &[u8]| scan::find(style, needle).is_some();
     let loads = || has(b"url(") && (has(b"//") || has(b"http"));
     let tests = || {
         [&b"^="[..], b"$=", b"*=", b"|="].iter().any(|operator| {
-            memchr::memmem::find_iter(style, operator).any(|at| {
+            scan::find_all(style, operator).any(|at| {
                 let before = style.get(at.saturating_sub(40)..at).unwrap_or_default();
                 let open = memchr::memrchr(b'[', before).and_then(|open| before.get(open + 1..));
                 open.is_some_and(|name| !name.is_empty() && !name.contains(&b']'))
@@ -61,7 +61,7 @@ pub(super) fn ambiguous(style: &[u8]) -> bool {
 
 /// Whether comments split words, or escapes spell plain letters: no author writes either.
 pub(super) fn obfuscated(style: &[u8]) -> bool {
-    let split = memchr::memmem::find_iter(style, b"/*").any(|open| {
+    let split = scan::find_all(style, b"/*").any(|open| {
         let inside = style.get(open + 2..).unwrap_or_default();
         let after = crate::scan::find(inside, b"*/").and_then(|end| inside.get(end + 2));
         let before = open.checked_sub(1).and_then(|at| style.get(at));

@@ -11,6 +11,7 @@ use crate::detectors::xss::css;
 use crate::detectors::xss::js;
 use crate::detectors::xss::tag::{Attribute, Attributes, Name, is_space, opens_tag};
 use crate::detectors::xss::url::Plain;
+use crate::scan;
 
 /// Finds the first tag that runs script.
 pub(super) fn hit(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
@@ -62,8 +63,7 @@ pub(super) fn near_sink(bytes: &[u8]) -> Option<Hit> {
             opens_tag(rest) || text.ends_with(b"script")
         });
         let after = bytes.get(end..)?;
-        let closes =
-            || memchr::memmem::find(after.get(..after.len().min(NEAR)).unwrap_or_default(), b"/script");
+        let closes = || scan::find(after.get(..after.len().min(NEAR)).unwrap_or_default(), b"/script");
         if bracket.is_some() || closes().is_some() || ends_tag(after) {
             return Hit::new("XSS-SINK", start..end);
         }
@@ -230,14 +230,14 @@ impl Seen {
             b"rel" => {
                 let plain = Plain::new(attribute.value);
                 let loads = [&b"stylesheet"[..], b"import", b"preload", b"manifest", b"serviceworker"];
-                self.relation |= loads.iter().any(|word| memchr::memmem::find(plain.bytes(), word).is_some());
+                self.relation |= loads.iter().any(|word| scan::find(plain.bytes(), word).is_some());
             }
             b"http-equiv" => {
                 let plain = Plain::new(attribute.value);
                 self.refresh |= matches!(plain.bytes(), b"refresh" | b"set-cookie" | b"link");
             }
             b"charset" | b"content" => {
-                self.refresh |= memchr::memmem::find(Plain::new(attribute.value).bytes(), b"utf-7").is_some();
+                self.refresh |= scan::find(Plain::new(attribute.value).bytes(), b"utf-7").is_some();
             }
             b"event" | b"observer" => self.event = true,
             b"handler" => self.handler = true,

@@ -13,13 +13,13 @@
 
 mod xslt;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::budget::Steps;
 use crate::detectors::Detector;
-use crate::scan::{Cursor, starts_with_ignore_case};
+use crate::lists;
+use crate::scan::{self, Cursor, starts_with_ignore_case};
 use crate::signal::Tag;
-use crate::table;
 use crate::value::{Finding, Value};
 
 /// The detector's row in the table.
@@ -31,7 +31,7 @@ pub(crate) const DETECTOR: Detector = Detector {
 };
 
 /// Hosts that publish the DTDs of everyday documents.
-const DTD_HOSTS: &str = include_str!("dtd-hosts.txt");
+const DTD_HOSTS: &[&str] = lists::list!("dtd-hosts.txt");
 /// References in one entity's value from which on it multiplies.
 const REFERENCES: usize = 8;
 
@@ -170,7 +170,7 @@ fn foreign(uri: &[u8]) -> bool {
     let end = authority.iter().position(|byte| b"/\\?#:".contains(byte)).unwrap_or(authority.len());
     let host = authority.get(..end).unwrap_or_default();
     let host = if starts_with_ignore_case(host, b"www.") { host.get(4..).unwrap_or_default() } else { host };
-    !table::contains(DTD_HOSTS, host)
+    !lists::holds(DTD_HOSTS, host)
 }
 
 /// XInclude and style sheet elements.
@@ -190,7 +190,7 @@ fn element(cursor: &mut Cursor<'_>, document: &[u8]) -> Option<(Tag, &'static st
         return xslt::element(name, attributes, foreign);
     }
     let includes = attribute(attributes, b"href").is_some()
-        && (prefix.eq_ignore_ascii_case(b"xi") || memmem::find(document, b"XInclude").is_some());
+        && (prefix.eq_ignore_ascii_case(b"xi") || scan::find(document, b"XInclude").is_some());
     includes.then_some((Tag::Xxe, "XXE-XINCLUDE"))
 }
 

@@ -1,8 +1,7 @@
 //! Style sheets that read documents or run code: XSLT is a program, and some processors lend it the server.
 
-use memchr::memmem;
-
 use crate::detectors::xxe::attribute;
+use crate::scan;
 use crate::signal::Tag;
 
 /// Functions that read another document, as they stand in a `select` or `test` expression.
@@ -24,7 +23,7 @@ pub(super) fn element(
     attributes: &[u8],
     foreign: impl Fn(&[u8]) -> bool,
 ) -> Option<(Tag, &'static str)> {
-    let has = |text: &[u8], words: &[&[u8]]| words.iter().any(|word| memmem::find(text, word).is_some());
+    let has = |text: &[u8], words: &[&[u8]]| words.iter().any(|word| scan::find(text, word).is_some());
     if matches!(name, b"include" | b"import") {
         return attribute(attributes, b"href").is_some_and(foreign).then_some((Tag::Xxe, "XSLT-IMPORT"));
     }

@@ -13,6 +13,7 @@ use crate::budget::Steps;
 use crate::detectors::xss::Hit;
 use crate::detectors::xss::js::program::{Start, program};
 use crate::detectors::xss::js::sinks::Strength;
+use crate::scan;
 
 /// Finds a parameter's name that, with its `=`, assigns to what script does harm with.
 pub(super) fn name_hit(bytes: &[u8], steps: &mut Steps) -> Option<Hit> {
@@ -50,7 +51,7 @@ pub(super) fn hit(bytes: &[u8], bare: bool, steps: &mut Steps) -> Option<Hit> {
         }
     }
     for closer in [&b"*/"[..], b"${", b"\n"] {
-        let ends = memchr::memmem::find(bytes, closer);
+        let ends = scan::find(bytes, closer);
         let sink = ends.and_then(|at| program(bytes, at + closer.len(), Start::Statement, steps));
         if let Some(sink) = sink.filter(|sink| closer == b"${" || sink.strength == Strength::Alone) {
             return Hit::new("XSS-JS", sink.span);

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::detectors::xss::tag::is_space;
+use crate::scan;
 
 /// How sure a sink is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,7 +170,7 @@ pub(super) fn nested(bytes: &[u8]) -> Option<Range<usize>> {
 /// Finds what every probe calls, handed on to be called: `setTimeout(alert,0,1)`, `[alert].forEach(f=>f(1))`.
 pub(super) fn handed(bytes: &[u8]) -> Option<Range<usize>> {
     memchr::memchr(b'(', bytes)?;
-    memchr::memmem::find_iter(bytes, b"alert").take(8).find_map(|at| {
+    scan::find_all(bytes, b"alert").take(8).find_map(|at| {
         let (before, after) = (bytes.get(..at)?.trim_ascii_end(), bytes.get(at + 5..)?.trim_ascii_start());
         let timers = [&b"setTimeout("[..], b"setInterval(", b"setImmediate(", b")("];
         let given = timers.iter().any(|head| before.ends_with(head));
