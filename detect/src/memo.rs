@@ -98,7 +98,7 @@ fn hash_of(header: &Header<'_>) -> u64 {
     for part in [header.name, header.value] {
         let (words, rest) = part.as_chunks::<8>();
         hash = words.iter().fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-        hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
+        hash = mix(hash, rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
     }
     hash
 }

@@ -117,6 +117,9 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
 /// text, which for texts as short as most are beats making a searcher. Linear in `bytes` but for needles that repeat
 /// themselves.
 pub(crate) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    if bytes.len() < needle.len() {
+        return None;
+    }
     let rare = rarest(needle);
     let &byte = needle.get(rare)?;
     let mut at = rare;

@@ -5,12 +5,18 @@
 /// Layout: the count, then the lengths of each name and value, then each name and value followed by a zero byte; all
 /// numbers are 32 bits, little endian.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(Vec<u8>);
+pub struct Headers {
+    buffer: Vec<u8>,
+    /// A bit for each [kind](kind) of name that there is: most names that are asked for are not there.
+    kinds: u64,
+}
 
 impl Headers {
     /// Takes a buffer of the host. Whatever of it breaks the layout is left out.
     pub fn new(buffer: Vec<u8>) -> Self {
-        Self(buffer)
+        let mut headers = Self { buffer, kinds: 0 };
+        headers.kinds = headers.iter().fold(0, |kinds, (name, _)| kinds | kind(name));
+        headers
     }
 
     /// Writes pairs in the layout that the host reads.
@@ -26,17 +32,17 @@ impl Headers {
             buffer.extend_from_slice(part);
             buffer.push(0);
         }
-        Self(buffer)
+        Self::new(buffer)
     }
 
     /// The buffer.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.buffer
     }
 
     /// The pairs in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let (count, rest) = self.0.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+        let (count, rest) = self.buffer.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
         let table = length(count).saturating_mul(8);
         let (lengths, mut text) = rest.split_at_checked(table).unwrap_or((&[], &[]));
         let mut lengths = lengths.chunks_exact(8);
@@ -50,6 +56,9 @@ impl Headers {
 
     /// The first value of a name in lower case, which is how the host has names.
     pub fn first(&self, wanted: &str) -> Option<&[u8]> {
+        if self.kinds & kind(wanted.as_bytes()) == 0 {
+            return None;
+        }
         self.iter().find(|(name, _)| *name == wanted.as_bytes()).map(|(_, value)| value)
     }
 }
@@ -102,6 +111,12 @@ pub(crate) fn is_plain_path(path: &[u8]) -> bool {
         && !path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
 }
 
+/// One of 64 bits, by a name's length and its last byte.
+fn kind(name: &[u8]) -> u64 {
+    let last = name.last().copied().unwrap_or_default();
+    1 << ((name.len() + 7 * usize::from(last)) % 64)
+}
+
 fn push_length(buffer: &mut Vec<u8>, length: usize) {
     buffer.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
@@ -147,7 +162,7 @@ mod tests {
     #[test]
     fn survives_lengths_that_lie() {
         assert_eq!(pairs(&Headers::new(vec![0xff; 64])), []);
-        let mut lying = Headers::from_pairs(&[(b"name", b"value")]).0;
+        let mut lying = Headers::from_pairs(&[(b"name", b"value")]).buffer;
         lying[4] = 0xff;
         assert_eq!(pairs(&Headers::new(lying)), []);
     }

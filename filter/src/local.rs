@@ -198,6 +198,10 @@ impl<'a> View<'a> {
         let mut headers = Vec::with_capacity(32);
         let mut view = Self { method: b"", scheme: b"", authority: b"", target: b"", headers: Vec::new() };
         for (name, value) in seen.fields() {
+            if !name.starts_with(b":") {
+                headers.push(Header { name, value });
+                continue;
+            }
             match name {
                 b":method" => view.method = value,
                 b":scheme" => view.scheme = value,
@@ -209,8 +213,7 @@ impl<'a> View<'a> {
                         headers.insert(0, Header { name: b"Host", value });
                     }
                 }
-                _ if name.starts_with(b":") => {}
-                _ => headers.push(Header { name, value }),
+                _ => {}
             }
         }
         Self { headers, ..view }

@@ -13,6 +13,9 @@ pub(super) fn inspect(request: &Request<'_>, inspection: &mut Inspection<'_>) {
     if is_old(request.tls_protocol) {
         inspection.note(Tag::WeakTls, Location::Request, "TLS-PROTOCOL", request.tls_protocol);
     }
+    if request.tls_cipher.is_empty() {
+        return;
+    }
     let upper = request.tls_cipher.to_ascii_uppercase();
     if CIPHERS.iter().any(|mark| scan::find(&upper, mark).is_some()) {
         inspection.note(Tag::WeakTls, Location::Request, "TLS-CIPHER", request.tls_cipher);
