@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use brotli_decompressor::Decompressor;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// What became of a coded body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,11 +56,11 @@ impl Coding {
     /// Decodes `bytes` up to `cap` bytes.
     pub(crate) fn decode(self, bytes: &[u8], cap: usize) -> Inflated {
         match self {
-            Self::Gzip => read(MultiGzDecoder::new(bytes), cap),
-            Self::Brotli => read(Decompressor::new(bytes, 4096), cap),
+            Self::Gzip => read(&mut MultiGzDecoder::new(bytes), cap),
+            Self::Brotli => read(&mut Decompressor::new(bytes, 4096), cap),
             // The name means zlib, and many clients send a bare deflate stream under it.
-            Self::Deflate => match read(ZlibDecoder::new(bytes), cap) {
-                Inflated::Broken(start) if start.is_empty() => read(DeflateDecoder::new(bytes), cap),
+            Self::Deflate => match read(&mut ZlibDecoder::new(bytes), cap) {
+                Inflated::Broken(start) if start.is_empty() => read(&mut DeflateDecoder::new(bytes), cap),
                 other => other,
             },
         }
@@ -88,7 +88,7 @@ pub(crate) fn undo(bytes: &[u8], codings: &[u8], cap: usize) -> Inflated {
     inflated
 }
 
-fn read(mut decoder: impl Read, cap: usize) -> Inflated {
+fn read(decoder: &mut dyn Read, cap: usize) -> Inflated {
     let mut out = Vec::new();
     let mut chunk = [0; 4096];
     loop {

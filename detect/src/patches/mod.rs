@@ -8,6 +8,7 @@ mod matcher;
 use crate::engine::Inspection;
 use crate::patches::matcher::{Condition, Parts};
 use crate::request::Request;
+use crate::scan;
 use crate::signal::{Location, Tag};
 
 /// The table of all patches.
@@ -41,7 +42,7 @@ impl std::error::Error for UnknownPatch {}
 impl Patch {
     /// Every patch, in the table's order.
     pub fn all() -> Vec<Self> {
-        TABLE.split("\n\n").filter_map(Self::parse).collect()
+        pieces(TABLE, "\n\n").filter_map(Self::parse).collect()
     }
 
     /// The patch called `id`, in any case.
@@ -52,9 +53,21 @@ impl Patch {
     fn parse(paragraph: &'static str) -> Option<Self> {
         let mut lines = paragraph.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let (id, title) = lines.next()?.split_once(' ')?;
-        let alternatives = lines.map(|line| line.split(" & ").map(Condition::parse).collect::<Option<_>>());
+        let alternatives = lines.map(|line| pieces(line, " & ").map(Condition::parse).collect::<Option<_>>());
         Some(Self { id, title, alternatives: alternatives.collect::<Option<_>>()? })
     }
+}
+
+/// What stands between each two of `between`. The standard library's own searcher is larger than all that reads the table,
+/// and in the filter it would be there for nothing else.
+fn pieces<'t>(text: &'t str, between: &'t str) -> impl Iterator<Item = &'t str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let at = scan::find(text.as_bytes(), between.as_bytes());
+        rest = at.and_then(|at| text.get(at + between.len()..));
+        text.get(..at.unwrap_or(text.len()))
+    })
 }
 
 /// Raises a signal for each of `patches` that `request` matches.

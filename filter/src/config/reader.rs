@@ -141,8 +141,16 @@ impl Reader {
 
 /// A number without a fraction, however it is written: control planes that keep numbers as floats write 100 as 100.0.
 fn whole(value: &Value) -> Option<u64> {
-    let of_float = || value.as_f64().filter(|number| number.fract() == 0.0)?.to_string().parse().ok();
-    value.as_u64().or_else(of_float)
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the number is whole and in range"
+    )]
+    let of_float = |number: f64| {
+        let fits = number.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(&number);
+        fits.then_some(number as u64)
+    };
+    value.as_u64().or_else(|| of_float(value.as_f64()?))
 }
 
 /// Whether a value was taken.
@@ -151,6 +159,9 @@ pub(super) enum Taken {
     Yes,
     No,
 }
+
+/// Up to here a float holds every whole number.
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// Items of a list, so that no request pays for a configuration without end.
 const MAX_ITEMS: usize = 1000;

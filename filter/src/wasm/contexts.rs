@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
-use foldhash::fast::FixedState;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
@@ -27,8 +27,27 @@ struct Live {
     waiting: Numbered<Token, u32>,
 }
 
-/// By numbers that the host gives one after the other, so that nobody can choose them.
-type Numbered<K, V> = HashMap<K, V, FixedState>;
+/// By numbers that the host gives one after the other.
+type Numbered<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+
+/// Spreads numbers that nobody can choose over a table.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // The golden ratio's fraction: neighbours are far apart, in the high bits as well as in the low ones.
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
 
 /// Tells the dispatcher how to make the root context, which makes the streams.
 pub(super) fn register() {
