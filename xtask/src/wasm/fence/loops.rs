@@ -116,14 +116,18 @@ mod tests {
         let mut builder = FunctionBuilder::new(&mut module.types, &[], &[]);
         let filled = |length: usize| {
             move |body: &mut walrus::InstrSeqBuilder<'_>| {
-                (0..length / 2).for_each(|_| drop(body.i32_const(1).drop()));
+                for _ in 0..length / 2 {
+                    body.i32_const(1).drop();
+                }
             }
         };
         if let [others @ .., last] = loops {
             for length in others {
                 builder.func_body().loop_(None, filled(*length));
             }
-            builder.func_body().loop_(None, |outer| drop(outer.loop_(None, filled(*last))));
+            builder.func_body().loop_(None, |outer| {
+                outer.loop_(None, filled(*last));
+            });
         }
         let function = builder.finish(Vec::new(), &mut module.funcs);
         (module, function)
