@@ -41,17 +41,12 @@ impl Headers {
     }
 
     /// The pairs in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    #[inline]
+    pub fn iter(&self) -> Pairs<'_> {
         let (count, rest) = self.buffer.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
         let table = length(count).saturating_mul(8);
-        let (lengths, mut text) = rest.split_at_checked(table).unwrap_or((&[], &[]));
-        let mut lengths = lengths.chunks_exact(8);
-        std::iter::from_fn(move || {
-            let (name, value) = lengths.next()?.split_first_chunk::<4>()?;
-            let name = take(&mut text, length(name))?;
-            let value = take(&mut text, length(value.first_chunk::<4>()?))?;
-            Some((name, value))
-        })
+        let (lengths, text) = rest.split_at_checked(table).unwrap_or((&[], &[]));
+        Pairs { lengths: lengths.as_chunks().0.iter(), text }
     }
 
     /// The first value of a name in lower case, which is how the host has names.
@@ -60,6 +55,25 @@ impl Headers {
             return None;
         }
         self.iter().find(|(name, _)| *name == wanted.as_bytes()).map(|(_, value)| value)
+    }
+}
+
+/// The pairs of [`Headers`].
+#[derive(Clone, Debug)]
+pub struct Pairs<'a> {
+    lengths: std::slice::Iter<'a, [u8; 8]>,
+    text: &'a [u8],
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let [a, b, c, d, rest @ ..] = self.lengths.next()?;
+        let name = take(&mut self.text, length(&[*a, *b, *c, *d]))?;
+        let value = take(&mut self.text, length(rest))?;
+        Some((name, value))
     }
 }
 
@@ -126,6 +140,7 @@ fn length(bytes: &[u8; 4]) -> usize {
 }
 
 /// Takes `length` bytes and the zero after them.
+#[inline(always)]
 fn take<'a>(text: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (part, rest) = text.split_at_checked(length)?;
     *text = rest.split_first()?.1;

@@ -147,6 +147,7 @@ impl Strings {
         }
     }
 
+    #[inline(always)]
     fn slot(key: &[u8], text: &[u8]) -> usize {
         let [first, last] = [text.first(), text.last()].map(|byte| byte.copied().unwrap_or_default());
         let [long, under] = [text.len(), key.len()].map(|length| u8::try_from(length).unwrap_or(u8::MAX));

@@ -145,7 +145,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Takes the comma or colon that is expected, where it stands here, as it mostly does at once; says what comes next.
-    #[inline]
+    #[inline(always)]
     fn mark(&mut self, expect: Expect) -> Expect {
         match (expect, self.cursor.peek(), self.stack.last()) {
             (Expect::Colon, Some(b':'), _) => {
@@ -187,7 +187,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Takes a quoted string; also says whether its closing quote was there.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self, quote: u8) -> (Cow<'a, [u8]>, bool) {
         self.sloppy |= quote == b'\'';
         self.cursor.skip(1);
@@ -255,7 +255,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Skips white space and comments.
-    #[inline]
+    #[inline(always)]
     fn blank(&mut self) {
         // Mostly there is none.
         if self.cursor.peek().is_some_and(|byte| byte <= b' ' || byte == b'/' || byte == b'#') {

@@ -60,6 +60,10 @@ impl Toolchain {
                 cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC);
                 cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
                 cargo.arg("-Zbuild-std=std,panic_abort");
+                // As a standard library is that comes built.
+                for name in QUICK {
+                    cargo.arg("--config").arg(format!("profile.wasm.package.{name}.opt-level=3"));
+                }
             }
         }
     }
@@ -108,6 +112,9 @@ fn output(command: &mut Command) -> Option<String> {
 fn succeeds(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
 }
+
+/// Parts of the standard library of which code stays that is called for every header.
+const QUICK: [&str; 3] = ["alloc", "compiler_builtins", "core"];
 
 const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
