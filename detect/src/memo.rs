@@ -9,7 +9,8 @@
 
 use crate::request::Header;
 
-/// A table of headers in which one engine found nothing; each has one place in it, and all of them have 256 KiB at most.
+/// A table of headers in which one engine found nothing; each has one of two places in it,
+/// and all of them have 256 KiB at most.
 ///
 /// It is of use to [`Engine::inspect_unknown`](crate::Engine::inspect_unknown), and good for the engine that found nothing
 /// and no other.
@@ -68,8 +69,11 @@ impl Memo {
         let mut looked = Looked { hashes: [0; MOST], known: 0 };
         for (index, (header, hash)) in headers.iter().zip(&mut looked.hashes).enumerate() {
             *hash = hash_of(header);
-            let kept = self.places.get(place(*hash)).filter(|place| place.hash == *hash);
-            let same = kept.and_then(|place| place.header.as_ref()).is_some_and(|kept| kept.is(header));
+            let kept = |place: usize| self.places.get(place).filter(|place| place.hash == *hash);
+            let is_kept = |place| {
+                kept(place).and_then(|place| place.header.as_ref()).is_some_and(|kept| kept.is(header))
+            };
+            let same = places(*hash).into_iter().any(is_kept);
             looked.known |= u64::from(same) << index;
         }
         looked
@@ -81,13 +85,27 @@ impl Memo {
             if looked.known >> index & 1 == 1 || header.name.len() + header.value.len() > LONGEST {
                 continue;
             }
-            let Some(place) = self.places.get_mut(place(hash)) else { continue };
+            let room = self.room(hash);
+            let Some(place) = self.places.get_mut(room) else { continue };
             if place.candidate == hash {
                 *place = Place { hash, header: Some(Kept::new(header)), candidate: 0 };
             } else {
                 place.candidate = hash;
             }
         }
+    }
+
+    /// The place for a header: where it came before, else the first one of two that nothing else wants. So two headers of
+    /// the same clients that have a place in common do not displace each other for ever.
+    fn room(&self, hash: u64) -> usize {
+        let both = places(hash);
+        let came = |place: &Place| place.candidate == hash;
+        let free = |place: &Place| place.header.is_none() && place.candidate == 0;
+        let unkept = |place: &Place| place.header.is_none();
+        let find = |fits: &dyn Fn(&Place) -> bool| {
+            both.into_iter().find(|place| self.places.get(*place).is_some_and(fits))
+        };
+        find(&came).or_else(|| find(&free)).or_else(|| find(&unkept)).unwrap_or(both[0])
     }
 }
 
@@ -104,8 +122,10 @@ fn hash_of(header: &Header<'_>) -> u64 {
 }
 
 /// The upper bits are the best mixed.
-fn place(hash: u64) -> usize {
-    usize::try_from(hash >> 56).unwrap_or(0)
+#[inline(always)]
+fn places(hash: u64) -> [usize; 2] {
+    let [first, second, ..] = hash.to_be_bytes();
+    [usize::from(first), usize::from(second)]
 }
 
 /// As many as eight bits number.
@@ -160,9 +180,25 @@ mod tests {
             pass(&mut memo, &[AGENT]);
         }
         let hash = hash_of(&AGENT);
-        let kept = &mut memo.places[place(hash)];
+        let kept = &mut memo.places[places(hash)[0]];
         kept.header = Some(Kept::new(&Header { value: b"another of the same hash", ..AGENT }));
         assert_eq!(memo.look(&[AGENT]).known, 0);
+    }
+
+    #[test]
+    fn headers_that_meet_in_a_place_are_both_known() {
+        let mut memo = Memo::default();
+        let first = |header: &Header<'_>| places(hash_of(header))[0];
+        let value = (0..u32::MAX).map(|number| number.to_string()).find(|value| {
+            let header = Header { name: b"x-other", value: value.as_bytes() };
+            first(&header) == first(&AGENT)
+        });
+        let value = value.unwrap();
+        let headers = [AGENT, Header { name: b"x-other", value: value.as_bytes() }];
+        for _ in 0..4 {
+            pass(&mut memo, &headers);
+        }
+        assert_eq!(memo.look(&headers).known, 0b11);
     }
 
     #[test]
