@@ -5,7 +5,7 @@ use crate::detectors::xss::Hit;
 use crate::detectors::xss::css;
 use crate::detectors::xss::tag::{self, Attribute, Name};
 use crate::detectors::xss::url::Plain;
-use crate::scan;
+use crate::lists;
 
 /// The idea by which `attribute` of an element runs script, if it does.
 pub(super) fn runs(attribute: &Attribute<'_>) -> Option<&'static str> {
@@ -132,16 +132,23 @@ fn is_word(name: &[u8]) -> bool {
 
 /// Whether `name`, in lower case, is an event handler that a browser has or had.
 fn is_event(name: &[u8]) -> bool {
-    if !name.starts_with(b"on") || !is_word(name) {
-        return false;
-    }
-    let mut line = [b'\n'; 50];
-    match line.get_mut(1..=name.len()) {
-        Some(slot) => slot.copy_from_slice(name),
-        None => return false,
-    }
-    line.get(..name.len() + 2).is_some_and(|line| scan::find(EVENTS, line).is_some())
+    name.starts_with(b"on") && EVENTS.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
 }
 
-/// One name a line, a line end first.
-const EVENTS: &[u8] = concat!("\n", include_str!("events.txt")).as_bytes();
+/// In the order of their bytes.
+const EVENTS: &[&str] = lists::list!("events.txt");
+
+#[cfg(test)]
+mod tests {
+    use super::EVENTS;
+
+    #[test]
+    fn the_table_of_events_is_sorted_and_lower_case() {
+        assert!(EVENTS.is_sorted());
+        assert!(
+            EVENTS
+                .iter()
+                .all(|event| event.starts_with("on") && event.bytes().all(|b| b.is_ascii_lowercase()))
+        );
+    }
+}
