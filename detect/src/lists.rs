@@ -39,6 +39,10 @@ pub(crate) const fn lines<const N: usize>(text: &str) -> [&str; N] {
     while at < bytes.len() && entry < N {
         let end = line_end(bytes, at);
         if is_entry(bytes, at, end) {
+            assert!(
+                !bytes[at].is_ascii_whitespace() && !bytes[end - 1].is_ascii_whitespace(),
+                "blanks around an entry"
+            );
             out[entry] = slice(text, at, end);
             entry += 1;
         }
@@ -193,7 +197,16 @@ const fn length_bit(length: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Shapes;
+    use super::{Shapes, holds};
+
+    #[test]
+    fn lists_hold_whole_entries_in_any_case() {
+        let entries: &[&str] = &["alpha", "beta.php"];
+        assert!(holds(entries, b"Alpha") && holds(entries, b"BETA.PHP"));
+        for other in [&b"alph"[..], b"lpha", b"", b"alpha\nbeta.php"] {
+            assert!(!holds(entries, other), "{other:?}");
+        }
+    }
 
     #[test]
     fn shapes_hold_every_name_of_their_table_in_any_case() {

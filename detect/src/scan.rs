@@ -113,36 +113,101 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.eq_ignore_ascii_case(other)
 }
 
-/// Where `needle` stands first in `bytes`; nowhere where it is empty. It is looked for by the byte of it that is rarest in
-/// text, which for texts as short as most are beats making a searcher. Linear in `bytes` but for needles that repeat
-/// themselves.
+/// Where `needle` stands first in `bytes`; nowhere where it is empty.
 pub(crate) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    if bytes.len() < needle.len() {
-        return None;
-    }
-    let rare = rarest(needle);
-    let &byte = needle.get(rare)?;
-    let mut at = rare;
-    loop {
-        at += memchr::memchr(byte, bytes.get(at..)?)?;
-        if bytes.get(at - rare..).is_some_and(|rest| rest.starts_with(needle)) {
-            return Some(at - rare);
-        }
-        at += 1;
-    }
+    Places::new(bytes, needle).next()
 }
 
 /// Where `needle` stands in `bytes`, each place behind the end of the one before it.
-pub(crate) fn find_all<'b>(bytes: &'b [u8], needle: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let at = from + find(bytes.get(from..)?, needle)?;
-        from = at + needle.len();
-        Some(at)
-    })
+pub(crate) fn find_all<'b>(bytes: &'b [u8], needle: &'b [u8]) -> Places<'b> {
+    Places::new(bytes, needle)
 }
 
-/// Which byte of `needle` is rare in text: the first one that is no letter or digit, else the rarest letter.
+/// The places of a needle.
+///
+/// It is looked for by the byte of it that is rarest in text, which for texts as short as most are beats making a
+/// searcher. One is made where that byte turns out not to be rare: it is linear whatever there is in the text.
+pub(crate) struct Places<'b> {
+    bytes: &'b [u8],
+    needle: &'b [u8],
+    /// Where in the needle the rare byte stands.
+    rare: usize,
+    from: usize,
+    /// Places of the byte where the needle does not stand.
+    vain: usize,
+    searcher: Option<Searcher<'b>>,
+}
+
+impl<'b> Places<'b> {
+    fn new(bytes: &'b [u8], needle: &'b [u8]) -> Self {
+        let rare = if bytes.len() < needle.len() { 0 } else { rarest(needle) };
+        Self { bytes, needle, rare, from: 0, vain: 0, searcher: None }
+    }
+
+    fn search(&mut self) -> Option<usize> {
+        let rest = self.bytes.get(self.from..)?;
+        let searcher = self.searcher.get_or_insert_with(|| Searcher::new(self.needle));
+        Some(self.from + searcher.find(rest, self.needle)?)
+    }
+}
+
+impl Iterator for Places<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let &byte = self.needle.get(self.rare)?;
+        let mut at = self.from + self.rare;
+        let found = loop {
+            if self.vain >= VAIN {
+                break self.search()?;
+            }
+            at += memchr::memchr(byte, self.bytes.get(at..)?)?;
+            let start = at - self.rare;
+            if self.bytes.get(start..).is_some_and(|rest| rest.starts_with(self.needle)) {
+                break start;
+            }
+            self.vain += 1;
+            at += 1;
+            self.from = at - self.rare;
+        };
+        self.from = found + self.needle.len();
+        Some(found)
+    }
+}
+
+/// So many places in vain cost about as much as a searcher.
+const VAIN: usize = 16;
+
+#[cfg(not(target_arch = "wasm32"))]
+struct Searcher<'n>(memchr::memmem::Finder<'n>);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl<'n> Searcher<'n> {
+    fn new(needle: &'n [u8]) -> Self {
+        Self(memchr::memmem::Finder::new(needle))
+    }
+
+    fn find(&self, bytes: &[u8], _: &[u8]) -> Option<usize> {
+        self.0.find(bytes)
+    }
+}
+
+/// Without vectors the other one does the same by way of much more code.
+#[cfg(target_arch = "wasm32")]
+struct Searcher<'n>(memchr::arch::all::twoway::Finder, std::marker::PhantomData<&'n [u8]>);
+
+#[cfg(target_arch = "wasm32")]
+impl<'n> Searcher<'n> {
+    fn new(needle: &'n [u8]) -> Self {
+        Self(memchr::arch::all::twoway::Finder::new(needle), std::marker::PhantomData)
+    }
+
+    fn find(&self, bytes: &[u8], needle: &[u8]) -> Option<usize> {
+        self.0.find(bytes, needle)
+    }
+}
+
+/// Which byte of `needle` is rare in text: the first one that is no letter or digit, else the least usual one.
 fn rarest(needle: &[u8]) -> usize {
     const COMMON: &[u8] = b"umcdlrhsnioate";
     let common = |byte: &u8| COMMON.iter().position(|common| common == byte).map_or(0, |at| at + 1);
@@ -189,7 +254,7 @@ const SHORT: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use super::{find, find_either};
+    use super::{VAIN, find, find_all, find_either};
 
     #[test]
     fn either_byte_is_found_wherever_it_stands() {
@@ -217,5 +282,23 @@ mod tests {
         ] {
             assert_eq!(find(text.as_bytes(), needle.as_bytes()), at, "{text}");
         }
+        assert_eq!((find(b"abc", b""), find(b"", b"abc")), (None, None));
+    }
+
+    #[test]
+    fn needles_are_found_behind_many_places_in_vain() {
+        // Around the number after which a searcher takes over, and far behind it.
+        for before in [0, 1, VAIN - 1, VAIN, VAIN + 1, 500] {
+            for between in [0, 1, VAIN + 3] {
+                let filler = |count: usize| ".,".repeat(count);
+                let text = format!("{}.x{}.x.x{}", filler(before), filler(between), filler(3));
+                let naive: Vec<usize> = text.match_indices(".x").map(|(at, _)| at).collect();
+                let found: Vec<usize> = find_all(text.as_bytes(), b".x").collect();
+                assert_eq!(found, naive, "{before} {between}");
+            }
+        }
+        // Places do not overlap.
+        let rows = "-".repeat(101);
+        assert_eq!(find_all(rows.as_bytes(), b"--").count(), 50);
     }
 }

@@ -42,6 +42,21 @@ fn rows_of_what_is_never_closed_cost_no_more_than_their_length() {
 }
 
 #[test]
+fn words_that_stand_nowhere_are_not_looked_for_at_each_place() {
+    let mut assigned = format!("={}", "b".repeat(50_000));
+    for _ in 0..16 {
+        assigned.push_str(&format!(";${}c", "b".repeat(3_000)));
+    }
+    let dots = format!("x.oast.funx bsh.xthisx{}", ".".repeat(95_000));
+    // Measured: 1 and 9 times what sentences of that length take; 20 and 40 where each place is compared.
+    for (text, times) in [(assigned, 8), (dots, 25)] {
+        let took = cost("text/plain", text.as_bytes());
+        let usual = cost("text/plain", "a word of it. ".repeat(text.len() / 14).as_bytes());
+        assert!(took < usual * times, "{text:.40} took {took:?}, sentences {usual:?}");
+    }
+}
+
+#[test]
 fn a_long_key_is_not_copied_for_each_container_under_it() {
     let key = "k".repeat(SIZE / 2);
     let body = format!("{{\"\\u006b{key}\":[{}[]]}}", "[],".repeat(SIZE / 6));

@@ -1,7 +1,8 @@
 //! Values of any type, for the messages that the filter reads.
 //!
 //! A reader of its own for every field is quicker, and makes ten times the code: too much in a module that its host
-//! compiles before it serves.
+//! compiles before it serves. Agents write these messages, not modules in many languages: a string that is a list or has a
+//! fraction is an error here.
 
 use std::fmt;
 
@@ -36,10 +37,8 @@ impl<'a> Fields<'a> {
     /// Reads the map that is the whole of `bytes`.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         match decode::map(bytes)? {
-            Any::Map(fields) if fields.iter().all(|(key, _)| matches!(key, Any::Bytes(_))) => {
-                Ok(Self(fields))
-            }
-            _ => Err(unusable("a key", "not a string")),
+            Any::Map(fields) => Ok(Self(fields)),
+            _ => Err(DecodeError::NotMap),
         }
     }
 
@@ -121,6 +120,7 @@ impl<'a> Any<'a> {
         match self {
             Any::Nil => Ok(ByteStr::EMPTY),
             Any::Int(value) => Ok(value.to_string().into()),
+            Any::Bool(value) => Ok((if value { "true" } else { "false" }).into()),
             Any::Bytes(bytes) => Ok(bytes.into()),
             _ => Err("not a string"),
         }

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 /// A string of any bytes.
 ///
 /// On the wire it is a msgpack string whatever the bytes are; what is read may also be binary, nil (empty), a number
-/// or a list of strings, since some modules pass header values on as their host's language has them.
+/// or, from modules, a list of strings, since some pass header values on as their host's language has them.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ByteStr<'a>(Cow<'a, [u8]>);
 

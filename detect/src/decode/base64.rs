@@ -45,7 +45,7 @@ pub(crate) fn may_be(bytes: &[u8]) -> bool {
 
 /// Decodes what follows `base64,` in a `data:` URL.
 pub(crate) fn in_data_url(bytes: &[u8]) -> Option<Vec<u8>> {
-    // By its comma: making a searcher for the word costs more than most values are long.
+    // By its comma, which most values do not have.
     let mut commas = memchr::memchr_iter(b',', bytes);
     let comma = commas.find(|&at| bytes.get(..at).is_some_and(|start| start.ends_with(b"base64")))?;
     let rest = bytes.get(comma + 1..)?.trim_ascii_start();

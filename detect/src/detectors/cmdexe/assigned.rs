@@ -1,7 +1,5 @@
 //! A command that stands in a variable: `a=nc&&$a -e sh`, `x=adduse[r];$x mallory`.
 
-use crate::scan;
-
 use std::ops::Range;
 
 /// Finds an assignment whose variable the next command begins with.
@@ -28,16 +26,19 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Range<usize>> {
 
 /// Where `name=` begins a command in `head` and is given a word.
 fn assignment(head: &[u8], name: &[u8]) -> Option<usize> {
-    scan::find_all(head, name).take(16).find(|&at| {
-        let value = head.get(at + name.len()..).and_then(|rest| rest.strip_prefix(b"="));
-        let before = head.get(..at).unwrap_or_default();
+    // By the sign: the name is the client's, and may be long and everywhere.
+    let named = |equals: usize| Some((equals, head.get(..equals)?.strip_suffix(name)?));
+    let mut assigned = memchr::memchr_iter(b'=', head).filter_map(named).take(16);
+    let found = assigned.find(|&(equals, before)| {
+        let value = head.get(equals + 1..);
         let begins =
             before.last().is_none_or(|byte| matches!(byte, b';' | b'&' | b'|' | b'\n' | b' ' | b'(' | b'\''));
         let word = value.and_then(|value| value.first());
         begins
             && word
                 .is_some_and(|byte| byte.is_ascii_lowercase() || matches!(byte, b'/' | b'"' | b'\'' | b'$'))
-    })
+    });
+    found.map(|(_, before)| before.len())
 }
 
 #[cfg(test)]

@@ -265,8 +265,6 @@ fn cast(bytes: &[u8]) -> Option<Range<usize>> {
         b"xml",
         b"uuid",
     ];
-    // Most values have none, and a searcher is dear to make.
-    crate::scan::find(bytes, b"::")?;
     scan::find_all(bytes, b"::").take(CASTS).find_map(|at| {
         let before = at.checked_sub(1).and_then(|at| bytes.get(at))?;
         let rest = bytes.get(at + 2..)?;
