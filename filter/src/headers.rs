@@ -7,7 +7,7 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     buffer: Vec<u8>,
-    /// A bit for each [kind](kind) of name that there is: most names that are asked for are not there.
+    /// A bit for each [`kind`] of name that there is: most names that are asked for are not there.
     kinds: u64,
 }
 
