@@ -1,9 +1,9 @@
 //! Redirections that only a shell has a use for: bash's network files, words cut by an empty process substitution, and
 //! a value that begins by overwriting a system's file.
 
-use crate::scan;
-
 use std::ops::Range;
+
+use crate::scan;
 
 /// Finds one of them.
 pub(crate) fn find(bytes: &[u8]) -> Option<Range<usize>> {
