@@ -50,7 +50,8 @@ fn words_that_stand_nowhere_are_not_looked_for_at_each_place() {
     let dots = format!("x.oast.funx bsh.xthisx{}", ".".repeat(95_000));
     // Measured: 1 and 9 times what sentences of that length take; 20 and 40 where each place is compared.
     for (text, times) in [(assigned, 8), (dots, 25)] {
-        let took = cost("text/plain", text.as_bytes());
+        // The shortest of three: a machine with other work interrupts some.
+        let took = (0..3).map(|_| cost("text/plain", text.as_bytes())).min().unwrap();
         let usual = cost("text/plain", "a word of it. ".repeat(text.len() / 14).as_bytes());
         assert!(took < usual * times, "{text:.40} took {took:?}, sentences {usual:?}");
     }

@@ -101,6 +101,7 @@ fn unknown_keys_of_any_value_are_ignored() {
         let verdict = [b"\x82\xabWAFResponse\xcc\xc8\xa4Else", value].concat();
         assert_eq!(RpcMsgOut::decode(&verdict).unwrap(), allowed, "{value:02x?}");
     }
+    assert_eq!(RpcMsgOut::decode(b"\x82\xabWAFResponse\xcc\xc8\x05\x01").unwrap(), allowed);
     assert_eq!(message(b"\x81\xa2\xff\xfe\x01"), RpcMsgIn::default());
     assert_eq!(message(b"\x81\xc4\x03URI\xa1/").uri, "/");
     // One module's own spelling, beside which the usual one may stand.
@@ -199,6 +200,7 @@ fn a_verdict_is_never_guessed() {
         &entry("WAFResponse", b"\xc0"),
         &entry("WAFResponse", b"\xa3yes"),
         &entry("WAFResponse", b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),
+        b"\x82\xabWAFResponse\xcc\xc8\xabWAFResponse\xcd\x01\x96",
     ] {
         assert!(matches!(RpcMsgOut::decode(wire), Err(DecodeError::Value(_))), "{wire:02x?}");
     }

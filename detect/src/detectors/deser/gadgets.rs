@@ -21,7 +21,7 @@ const FRAGMENTS: &[&str] = lists::list!("fragments.txt");
 const SHORT: usize = 12;
 
 fn plain(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
-    // Reached only where the automaton saw one of the words.
+    // Reached only where one of the words was seen.
     let lower = value.bytes.to_ascii_lowercase();
     GADGETS.iter().find_map(|name| {
         if !steps.take(1 + lower.len() / 64) {

@@ -89,7 +89,7 @@ fn probe(value: &Value<'_>, steps: &mut Steps) -> Option<Finding> {
     Some(Finding { tag: Tag::Useragent, detector: "TOOL-PROBE", span })
 }
 
-/// The first of `names` that stands in `bytes` the way `fits` asks. Reached only where the automaton saw one.
+/// The first of `names` that stands in `bytes` the way `fits` asks. Reached only where one of them was seen.
 fn find(
     bytes: &[u8],
     names: &'static [&'static str],
